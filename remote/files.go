@@ -1,0 +1,131 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+//go:embed put.sh
+var putScript string
+
+//go:embed remove.sh
+var removeScript string
+
+// WriteFiles puts files in place with one command and one stream. Each is
+// written under a temporary name in its directory (which must exist), given
+// its owner and mode there, and renamed only when all of them have come that
+// far. So a path holds either what it held or the whole new content, and an
+// error, which names the file, leaves nothing half-written behind.
+//
+// A path that is a symbolic link is replaced by the file, not followed. A
+// Runner that is not root can only give files to itself.
+func WriteFiles(ctx context.Context, r Runner, files []File) error {
+	if len(files) == 0 {
+		return nil
+	}
+	s := newFileStream()
+	for _, f := range files {
+		if err := checkPath(f.Path); err != nil {
+			return err
+		}
+		owner := orRoot(f.Owner) + ":" + orRoot(f.Group)
+		s.add(f.Path, owner, f.Mode, int64(len(f.Content)), bytes.NewReader(f.Content))
+	}
+	if _, err := r.Run(ctx, Cmd{Argv: []string{"sh", "-c", putScript}, Stdin: s.reader()}); err != nil {
+		return fmt.Errorf("write files: %w", err)
+	}
+	return nil
+}
+
+// RemoveFiles removes files with one command. One that is not there is no
+// error; a directory is.
+func RemoveFiles(ctx context.Context, r Runner, paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	for _, p := range paths {
+		if err := checkPath(p); err != nil {
+			return err
+		}
+	}
+	stdin := strings.NewReader(strings.Join(paths, "\n") + "\n")
+	if _, err := r.Run(ctx, Cmd{Argv: []string{"sh", "-c", removeScript}, Stdin: stdin}); err != nil {
+		return fmt.Errorf("remove files: %w", err)
+	}
+	return nil
+}
+
+// UploadByRun does what Uploader promises with nothing but a Runner, for hosts
+// without sftp.
+func UploadByRun(ctx context.Context, r Runner, content io.Reader, size int64, path string, mode fs.FileMode) error {
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	s := newFileStream()
+	s.add(path, "-", mode, size, content)
+	_, err := r.Run(ctx, Cmd{Argv: []string{"sh", "-c", putScript}, Stdin: s.reader()})
+	return err
+}
+
+// fileStream is the standard input of put.sh, which says its form.
+type fileStream struct{ parts []io.Reader }
+
+func newFileStream() *fileStream {
+	s := &fileStream{}
+	s.line(strings.ToLower(rand.Text()))
+	return s
+}
+
+func (s *fileStream) line(text string) {
+	s.parts = append(s.parts, strings.NewReader(text+"\n"))
+}
+
+func (s *fileStream) add(path, owner string, mode fs.FileMode, size int64, content io.Reader) {
+	s.line(fmt.Sprintf("%d %04o %s", size, unixMode(mode), owner))
+	s.line(path)
+	s.parts = append(s.parts, io.LimitReader(content, size))
+}
+
+func (s *fileStream) reader() io.Reader {
+	s.line("end")
+	return io.MultiReader(s.parts...)
+}
+
+func checkPath(p string) error {
+	switch {
+	case !path.IsAbs(p) || path.Clean(p) != p || p == "/":
+		return fmt.Errorf("%q is not a clean absolute path of a file", p)
+	case strings.ContainsAny(p, "\n\x00"):
+		return fmt.Errorf("%q: a path on a host may not hold a line break or NUL", p)
+	}
+	return nil
+}
+
+func orRoot(name string) string {
+	if name == "" {
+		return "root"
+	}
+	return name
+}
+
+// unixMode is mode as chmod wants it.
+func unixMode(mode fs.FileMode) uint32 {
+	m := uint32(mode.Perm())
+	if mode&fs.ModeSetuid != 0 {
+		m |= 0o4000
+	}
+	if mode&fs.ModeSetgid != 0 {
+		m |= 0o2000
+	}
+	if mode&fs.ModeSticky != 0 {
+		m |= 0o1000
+	}
+	return m
+}
