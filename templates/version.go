@@ -1,0 +1,52 @@
+package templates
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Version is an upstream version, "7.0.15". Missing parts are 0.
+type Version struct{ Major, Minor, Patch int }
+
+// ParseVersion reads "7", "2.8" or "7.0.15"; what follows a '-', '+' or '~'
+// (a distribution's revision) is ignored, and so is an epoch before a ':'.
+func ParseVersion(s string) (Version, error) {
+	text := s
+	if _, after, ok := strings.Cut(text, ":"); ok {
+		text = after
+	}
+	if i := strings.IndexAny(text, "-+~"); i >= 0 {
+		text = text[:i]
+	}
+	var v Version
+	parts := strings.Split(strings.TrimPrefix(text, "v"), ".")
+	if len(parts) > 3 {
+		return Version{}, fmt.Errorf("parse version %q: more than three numbers", s)
+	}
+	for i, into := range []*int{&v.Major, &v.Minor, &v.Patch} {
+		if i >= len(parts) {
+			break
+		}
+		n, err := strconv.Atoi(parts[i])
+		if err != nil || n < 0 {
+			return Version{}, fmt.Errorf("parse version %q: %q is not a number", s, parts[i])
+		}
+		*into = n
+	}
+	return v, nil
+}
+
+// AtLeast reports whether v is the given version or a later one.
+func (v Version) AtLeast(major, minor, patch int) bool {
+	w := Version{major, minor, patch}
+	if v.Major != w.Major {
+		return v.Major > w.Major
+	}
+	if v.Minor != w.Minor {
+		return v.Minor > w.Minor
+	}
+	return v.Patch >= w.Patch
+}
+
+func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
