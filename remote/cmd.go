@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -39,10 +40,27 @@ func (c Cmd) Exit(host string, code int, stderr []byte) *ExitError {
 	if len(text) > exitStderrKept {
 		text = text[len(text)-exitStderrKept:]
 	}
-	return &ExitError{Host: host, Cmd: c.mask(c.String()), Code: code, Stderr: []byte(text)}
+	return &ExitError{Host: host, Cmd: c.mask(c.name()), Code: code, Stderr: []byte(text)}
 }
 
 const exitStderrKept = 4 << 10
+
+// Interrupted is the error of a command whose context ended before it did, as
+// every Runner returns it.
+func (c Cmd) Interrupted(ctx context.Context, host string) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != err {
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	return fmt.Errorf("%s: %s: stopped: %w", host, brief(c.mask(c.name())), err)
+}
+
+func (c Cmd) name() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return c.String()
+}
 
 func (c Cmd) mask(s string) string {
 	for _, secret := range c.Secrets {

@@ -38,8 +38,8 @@ func WriteFiles(ctx context.Context, r Runner, files []File) error {
 		owner := orRoot(f.Owner) + ":" + orRoot(f.Group)
 		s.add(f.Path, owner, f.Mode, int64(len(f.Content)), bytes.NewReader(f.Content))
 	}
-	if _, err := r.Run(ctx, Cmd{Argv: []string{"sh", "-c", putScript}, Stdin: s.reader()}); err != nil {
-		return fmt.Errorf("write files: %w", err)
+	if _, err := r.Run(ctx, Cmd{Name: "write files", Argv: []string{"sh", "-c", putScript}, Stdin: s.reader()}); err != nil {
+		return err
 	}
 	return nil
 }
@@ -56,8 +56,8 @@ func RemoveFiles(ctx context.Context, r Runner, paths []string) error {
 		}
 	}
 	stdin := strings.NewReader(strings.Join(paths, "\n") + "\n")
-	if _, err := r.Run(ctx, Cmd{Argv: []string{"sh", "-c", removeScript}, Stdin: stdin}); err != nil {
-		return fmt.Errorf("remove files: %w", err)
+	if _, err := r.Run(ctx, Cmd{Name: "remove files", Argv: []string{"sh", "-c", removeScript}, Stdin: stdin}); err != nil {
+		return err
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ func UploadByRun(ctx context.Context, r Runner, content io.Reader, size int64, p
 	}
 	s := newFileStream()
 	s.add(path, "-", mode, size, content)
-	_, err := r.Run(ctx, Cmd{Argv: []string{"sh", "-c", putScript}, Stdin: s.reader()})
+	_, err := r.Run(ctx, Cmd{Name: "write " + path, Argv: []string{"sh", "-c", putScript}, Stdin: s.reader()})
 	return err
 }
 

@@ -16,10 +16,16 @@ import (
 // Cmd is one command to run on a host. Argv is quoted where the command line
 // is built, so an argument never changes its meaning on the way.
 type Cmd struct {
-	Argv  []string
+	Argv []string
+	// Name is what errors call the command, instead of the command line: for
+	// those that bring a script along.
+	Name string
+	// Stdin is empty when nil. Run may return while a Read of it is blocked:
+	// a command that needs no more input does not wait for any.
 	Stdin io.Reader
 	// Stdout and Stderr, when set, receive the output while the command runs.
-	// What the Result keeps is then only the tail needed for an error.
+	// What the Result keeps is then only the tail needed for an error. They
+	// are never written at the same time. An error of theirs ends the command.
 	Stdout, Stderr io.Writer
 	// Secrets are texts that must not appear in errors or logs; they travel on
 	// Stdin only. A Cmd with one of them in Argv is refused before it is run.
@@ -29,13 +35,17 @@ type Cmd struct {
 // String is the command as a shell would read it.
 func (c Cmd) String() string { return Quote(c.Argv...) }
 
-// Result is what a finished command left. Stdout and Stderr are apart.
+// Result is what a finished command left. Stdout and Stderr are apart; of
+// Stderr only the last 64 KiB are kept, and more than 64 MiB of Stdout that is
+// not streamed is an error.
 type Result struct {
 	Stdout, Stderr []byte
 }
 
 // Runner runs one command to its end. A command that exits with another code
 // than 0 is an *ExitError; anything else (connection lost, deadline) is not.
+// When ctx ends, Run returns at once with an error that wraps ctx.Err(), and
+// the command is asked to end.
 type Runner interface {
 	Run(ctx context.Context, c Cmd) (Result, error)
 }
@@ -65,7 +75,7 @@ type Host interface {
 // ExitError is a command that ran and ended with a code other than 0.
 type ExitError struct {
 	Host   string
-	Cmd    string // as a shell would read it, secrets masked
+	Cmd    string // its name, or the command as a shell would read it; secrets masked
 	Code   int    // 128+N when signal N ended it
 	Stderr []byte // its last 4 KiB
 }
@@ -77,9 +87,22 @@ func (e *ExitError) Error() string {
 		last = last[i+1:]
 	}
 	if last == "" {
-		return fmt.Sprintf("%s: %s: exit code %d", e.Host, e.Cmd, e.Code)
+		return fmt.Sprintf("%s: %s: exit code %d", e.Host, brief(e.Cmd), e.Code)
 	}
-	return fmt.Sprintf("%s: %s: exit code %d: %s", e.Host, e.Cmd, e.Code, last)
+	return fmt.Sprintf("%s: %s: exit code %d: %s", e.Host, brief(e.Cmd), e.Code, last)
+}
+
+// brief is as much of a command line as one wants to see in a message.
+func brief(cmd string) string {
+	const limit = 120
+	short, _, cut := strings.Cut(cmd, "\n")
+	if len(short) > limit {
+		short, cut = strings.ToValidUTF8(short[:limit], ""), true
+	}
+	if cut {
+		short += " …"
+	}
+	return short
 }
 
 // Error is a failure of the way to a host, told so that its reader knows what
