@@ -1,0 +1,198 @@
+// Package redisctl talks to one Redis server over one connection, to probe and
+// to steer it. It is the only importer of go-redis, and uses it for the
+// protocol alone: go-redis is made for applications, whose interest is not to
+// see a failure, and a probe's whole interest is to see it, at once.
+package redisctl
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// go-redis writes of its pool's troubles to the process's standard error. All
+// that it has to say here is in the errors too.
+func init() { logging.Disable() }
+
+// Options are where a server is and how long to wait for it.
+type Options struct {
+	Addr     string // "host:port"
+	Password string // empty: none is sent
+	// DialTimeout bounds the connecting, IOTimeout the wait for each reply
+	// (a first command has two or three: HELLO, AUTH). 0 means 5 s.
+	DialTimeout, IOTimeout time.Duration
+	// Dialer opens the connection; nil is the controller's own network.
+	// remote.Host.Dial reaches what a host sees as 127.0.0.1. What it returns
+	// must honour deadlines.
+	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// DefaultTimeout is what a 0 in Options means.
+const DefaultTimeout = 5 * time.Second
+
+// Client is a connection to one server, opened at the first command and, after
+// a failure, again at the next one: every command gets one try, which either
+// is answered or says why not. Commands are sent one at a time.
+type Client struct {
+	opts Options
+	mu   sync.Mutex
+	link *link // nil: not connected
+}
+
+// New is a Client that is not connected yet.
+func New(o Options) *Client {
+	o.DialTimeout = cmp.Or(o.DialTimeout, DefaultTimeout)
+	o.IOTimeout = cmp.Or(o.IOTimeout, DefaultTimeout)
+	if o.Dialer == nil {
+		o.Dialer = (&net.Dialer{}).DialContext
+	}
+	return &Client{opts: o}
+}
+
+// Addr is the server's "host:port".
+func (c *Client) Addr() string { return c.opts.Addr }
+
+// Close ends the connection. The Client may be used again.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop()
+	return nil
+}
+
+// Do sends one command and returns its reply: nil, string, int64 or []any of
+// these. Any error is an *Error. After one that is not the server's own answer
+// nobody knows whether the server has carried out the command.
+func (c *Client) Do(ctx context.Context, args ...any) (any, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reply, err := c.do(ctx, args)
+	if err == nil {
+		return reply, nil
+	}
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	e := &Error{Addr: c.opts.Addr, Kind: kindOf(err), Err: err}
+	if len(args) > 0 {
+		e.Command = strings.ToUpper(fmt.Sprint(args[0]))
+	}
+	return nil, e
+}
+
+func (c *Client) do(ctx context.Context, args []any) (any, error) {
+	if c.link == nil {
+		var err error
+		if c.link, err = c.connect(ctx); err != nil {
+			return nil, err
+		}
+	}
+	// go-redis heeds a context's deadline, but not its cancellation.
+	defer context.AfterFunc(ctx, c.link.conn.hangUp)()
+	reply, err := c.link.redis.Do(ctx, args...).Result()
+	var answer redis.Error
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil, nil
+	case err != nil && !errors.As(err, &answer), kindOf(err) == NoAuth:
+		c.drop()
+	}
+	return reply, err
+}
+
+// link is a connection with a go-redis client for it alone. go-redis' own pool
+// answers from memory after a failed dial and tries again only every second,
+// so it must never see one.
+type link struct {
+	conn  *conn
+	redis *redis.Client
+}
+
+func (c *Client) connect(ctx context.Context) (*link, error) {
+	dialCtx, cancel := context.WithTimeout(ctx, c.opts.DialTimeout)
+	defer cancel()
+	nc, err := c.opts.Dialer(dialCtx, "tcp", c.opts.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	l := &link{conn: &conn{Conn: nc}}
+	l.redis = redis.NewClient(&redis.Options{
+		Addr:                     c.opts.Addr,
+		Dialer:                   func(context.Context, string, string) (net.Conn, error) { return l.conn, nil },
+		Password:                 c.opts.Password,
+		Protocol:                 2, // the only one that every Redis since 2.8 speaks
+		ReadTimeout:              c.opts.IOTimeout,
+		WriteTimeout:             c.opts.IOTimeout,
+		ContextTimeoutEnabled:    true,
+		MaxRetries:               -1,
+		DialerRetries:            1,
+		PoolSize:                 1,
+		PipelinePoolSize:         -1,
+		ConnMaxIdleTime:          -1,
+		DisableIdentity:          true, // CLIENT SETINFO is an error before 7.2
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	return l, nil
+}
+
+func (c *Client) drop() {
+	if c.link != nil {
+		_ = c.link.redis.Close()
+		c.link.conn.hangUp()
+		c.link = nil
+	}
+}
+
+// conn hides all but net.Conn's methods from go-redis: it would look at the
+// socket before each command, and dial again by itself.
+type conn struct{ net.Conn }
+
+func (c *conn) hangUp() { _ = c.Close() }
+
+// Ping is nil when the server answers PONG. A server that is loading, busy or
+// unwilling answers too: that is an *Error of its Kind.
+func (c *Client) Ping(ctx context.Context) error {
+	_, err := c.Do(ctx, "PING")
+	return err
+}
+
+// Info is the server's INFO.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	reply, err := c.Do(ctx, "INFO")
+	if err != nil {
+		return Info{}, err
+	}
+	text, _ := reply.(string)
+	info, err := ParseInfo(text)
+	if err != nil {
+		return Info{}, &Error{Addr: c.opts.Addr, Command: "INFO", Err: err}
+	}
+	return info, nil
+}
+
+// Rank is the rank of the server's data, which hapair's hooks publish as the
+// slave-priority of the running server.
+func (c *Client) Rank(ctx context.Context) (int, error) {
+	reply, err := c.Do(ctx, "CONFIG", "GET", "slave-priority")
+	if err != nil {
+		return 0, err
+	}
+	if pair, ok := reply.([]any); ok && len(pair) == 2 {
+		if text, ok := pair[1].(string); ok {
+			if rank, err := strconv.Atoi(text); err == nil {
+				return rank, nil
+			}
+		}
+	}
+	return 0, &Error{Addr: c.opts.Addr, Command: "CONFIG", Err: fmt.Errorf("unexpected answer %v to CONFIG GET slave-priority", reply)}
+}
