@@ -147,7 +147,7 @@ func (h *rootHost) kill(group int) {
 // Upload sends the content as the login user, to a private file, and has root
 // put it in place.
 func (h *rootHost) Upload(ctx context.Context, r io.Reader, size int64, path string, mode fs.FileMode) error {
-	if err := checkPath(path); err != nil {
+	if err := CheckPath(path); err != nil {
 		return err
 	}
 	word := strings.ToLower(rand.Text())

@@ -32,7 +32,7 @@ func WriteFiles(ctx context.Context, r Runner, files []File) error {
 	}
 	s := newFileStream()
 	for _, f := range files {
-		if err := checkPath(f.Path); err != nil {
+		if err := CheckPath(f.Path); err != nil {
 			return err
 		}
 		owner := orRoot(f.Owner) + ":" + orRoot(f.Group)
@@ -51,7 +51,7 @@ func RemoveFiles(ctx context.Context, r Runner, paths []string) error {
 		return nil
 	}
 	for _, p := range paths {
-		if err := checkPath(p); err != nil {
+		if err := CheckPath(p); err != nil {
 			return err
 		}
 	}
@@ -65,7 +65,7 @@ func RemoveFiles(ctx context.Context, r Runner, paths []string) error {
 // UploadByRun does what Uploader promises with nothing but a Runner, for hosts
 // without sftp.
 func UploadByRun(ctx context.Context, r Runner, content io.Reader, size int64, path string, mode fs.FileMode) error {
-	if err := checkPath(path); err != nil {
+	if err := CheckPath(path); err != nil {
 		return err
 	}
 	s := newFileStream()
@@ -98,7 +98,9 @@ func (s *fileStream) reader() io.Reader {
 	return io.MultiReader(s.parts...)
 }
 
-func checkPath(p string) error {
+// CheckPath refuses what cannot be the path of a file on a host: it must be
+// absolute, clean, and without line breaks.
+func CheckPath(p string) error {
 	switch {
 	case !path.IsAbs(p) || path.Clean(p) != p || p == "/":
 		return fmt.Errorf("%q is not a clean absolute path of a file", p)

@@ -1,0 +1,117 @@
+package sshconn
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/melbahja/goph"
+	"github.com/pkg/sftp"
+
+	"hapair/remote"
+)
+
+// cleanupTimeout is for what is left to do on the host after a failure.
+const cleanupTimeout = 5 * time.Second
+
+// Upload sends a file over sftp, or through a command where the host has no
+// sftp. A Read of r that is under way when ctx ends may end later.
+func (h *host) Upload(ctx context.Context, r io.Reader, size int64, file string, mode fs.FileMode) error {
+	if err := remote.CheckPath(file); err != nil {
+		return err
+	}
+	temp := path.Join(path.Dir(file), ".hapair."+strings.ToLower(rand.Text()))
+	r = io.LimitReader(readUntil(ctx, r), size)
+	err := h.transfer(ctx, r, size, temp, file, mode)
+	if errors.Is(err, errNoSFTP) {
+		err = remote.UploadByRun(ctx, h, r, size, file, mode)
+	}
+	if err == nil {
+		return nil
+	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	_, _ = h.Run(clean, remote.Cmd{Argv: []string{"rm", "-f", "--", temp}}) // it fails where the host is gone
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: upload %s: stopped: %w", h.name, file, ctx.Err())
+	}
+	return remote.UploadError(clean, h, file, size, err)
+}
+
+var errNoSFTP = errors.New("the host has no sftp")
+
+// transfer returns as soon as ctx ends, though the host may never answer.
+func (h *host) transfer(ctx context.Context, r io.Reader, size int64, temp, file string, mode fs.FileMode) error {
+	if err := h.acquire(ctx); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	if !h.spawn(func() {
+		h.active.Add(1)
+		defer h.release()
+		done <- h.send(ctx, r, size, temp, file, mode)
+	}) {
+		<-h.slots
+		return context.Cause(h.gone)
+	}
+	select {
+	case err := <-done:
+		if err != nil && !errors.Is(err, errNoSFTP) {
+			err = h.failed(err)
+		}
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *host) send(ctx context.Context, r io.Reader, size int64, temp, file string, mode fs.FileMode) error {
+	client, err := goph.Client{Client: h.client}.NewSftp(sftp.UseConcurrentWrites(true))
+	if err != nil {
+		if ctx.Err() == nil && h.gone.Err() == nil {
+			err = fmt.Errorf("%w: %w", errNoSFTP, err)
+		}
+		return err
+	}
+	defer client.Close()
+	stop := context.AfterFunc(ctx, func() { client.Close() })
+	defer stop()
+
+	f, err := client.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	defer f.Close()
+	if err := f.Chmod(0o600); err != nil {
+		return fmt.Errorf("make private: %w", err)
+	}
+	n, err := f.ReadFrom(r)
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if n != size {
+		return fmt.Errorf("the content ended after %d of %d bytes", n, size)
+	}
+	if _, ok := client.HasExtension("fsync@openssh.com"); ok {
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("sync: %w", err)
+		}
+	}
+	if err := f.Chmod(mode); err != nil {
+		return fmt.Errorf("set mode: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	if err := client.PosixRename(temp, file); err != nil {
+		return fmt.Errorf("put in place: %w", err)
+	}
+	return nil
+}
