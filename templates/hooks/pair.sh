@@ -250,6 +250,7 @@ kill_clients() {
 # TO gets the last of them, FROM is fenced. Demote before promote: a crash in
 # between leaves no primary, never two.
 #   0  done    1  TO is not FROM's replica, or FROM is gone    2  TO was too slow
+# shellcheck disable=SC2154  # from_* and to_* are set by name
 hand_over() {
 	from=$1
 	to=$2
