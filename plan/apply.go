@@ -54,10 +54,27 @@ func Observe(ctx context.Context, s *spec.Spec, hosts Hosts) (facts.ByHost, erro
 	return nil, errors.New("observe: not built yet")
 }
 
-// Build compares. An error is a Conflicts when a host is such that nothing
-// should be applied to it.
-func Build(s *spec.Spec, seen facts.ByHost) (*Plan, error) {
+// Local is what the controller has that a plan depends on.
+type Local struct {
+	Patches   map[string][]byte // by path, as in the spec
+	Artifacts map[string]bool   // the keys of the builds in the cache
+}
+
+// ReadLocal reads the patches that s names, and what is in the cache (empty:
+// hapair's folder under $XDG_CACHE_HOME).
+func ReadLocal(s *spec.Spec, cache string) (Local, error) {
+	return Local{}, errors.New("read local: not built yet")
+}
+
+// Build compares. It is pure: the same input gives the same plan. An error is
+// a Conflicts when a host is such that nothing should be applied to it.
+func Build(s *spec.Spec, seen facts.ByHost, have Local) (*Plan, error) {
 	return nil, errors.New("build: not built yet")
+}
+
+// Compare is Observe, ReadLocal and Build.
+func Compare(ctx context.Context, s *spec.Spec, hosts Hosts, cache string) (*Plan, error) {
+	return nil, errors.New("compare: not built yet")
 }
 
 // Apply executes the steps of p. It fails with a *StepError for the first step

@@ -6,9 +6,9 @@ package plan
 
 import (
 	"fmt"
-	"time"
 
 	"hapair/plan/facts"
+	"hapair/plan/pair"
 )
 
 // Format is the version of a plan as JSON.
@@ -17,11 +17,11 @@ const Format = "1.0"
 // Plan is what would change, and how. The Changes are for people, in the order
 // of the spec: pair by pair, host by host. The Steps alone are what Apply does.
 type Plan struct {
-	Format  string   `json:"format"`
-	Changes []Change `json:"changes"`
-	Steps   []Step   `json:"steps"`
-	Outages []Outage `json:"outages"`
-	Notes   []Note   `json:"notes,omitempty"`
+	Format  string    `json:"format"`
+	Changes []Change  `json:"changes"`
+	Steps   []Step    `json:"steps"`
+	Outages []Outages `json:"outages"`
+	Notes   []Note    `json:"notes,omitempty"`
 }
 
 // Empty reports whether the hosts are as the spec wants them.
@@ -159,12 +159,9 @@ type Note struct {
 	Text string    `json:"text"`
 }
 
-// Outage is how long a documented case is going to interrupt writes through
-// the VIP, by the spec's own timing.
-type Outage struct {
-	Pair  string        `json:"pair"`
-	Case  string        `json:"case"` // the drill that shows it: "kill-redis", "stop-keepalived"
-	Best  time.Duration `json:"best_ns"`
-	Worst time.Duration `json:"worst_ns"`
-	Why   string        `json:"why"` // the arithmetic, for people
+// Outages are the interruptions of writes through a pair's VIP that its
+// documented cases are going to cost, by the spec's own timing.
+type Outages struct {
+	Pair  string            `json:"pair"`
+	Cases []pair.Prediction `json:"cases"`
 }
