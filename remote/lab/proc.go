@@ -14,6 +14,7 @@ type process struct {
 	pid, parent int
 	argv        []string
 	netns       string // "net:[4026531840]"
+	cgroups     string // the lines of /proc/PID/cgroup
 	// innerPID is its number in its own PID namespace: 1 for a host's systemd.
 	innerPID int
 }
@@ -74,5 +75,7 @@ func readProcess(dir string) (process, bool) {
 		}
 	}
 	p.netns, _ = os.Readlink(dir + "/ns/net")
+	cgroups, _ := os.ReadFile(dir + "/cgroup")
+	p.cgroups = string(cgroups)
 	return p, true
 }

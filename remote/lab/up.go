@@ -256,12 +256,11 @@ func tearDown(ctx context.Context, name string) error {
 	err := poll(ctx, func() bool {
 		left = processes(ofLab(name))
 		for _, p := range left {
-			kill(p.pid)
-			// Killed by itself, nspawn would leave its host's first process to
-			// the kernel; ended together, both are sure to go.
+			// A host outlives its systemd-nspawn, and is harder to find then.
 			for _, host := range processes(func(c process) bool { return c.parent == p.pid }) {
 				kill(host.pid)
 			}
+			kill(p.pid)
 		}
 		return len(left) == 0
 	})
@@ -294,13 +293,16 @@ func tearDown(ctx context.Context, name string) error {
 }
 
 // ofLab tells the processes that a lab consists of: its forwarder, the
-// systemd-nspawn of each host or what is about to become it, and whatever runs
-// in the lab's network, such as a forgotten probe.
+// systemd-nspawn of each host or what is about to become it, all that runs on
+// a host, and whatever runs in the lab's network, such as a forgotten probe.
 func ofLab(name string) func(process) bool {
 	netns, err := netNSID(nsPath(name))
 	args := forwarderArgs(name)
 	return func(p process) bool {
 		if err == nil && p.netns == netns {
+			return true
+		}
+		if strings.Contains(p.cgroups, "/"+nsName(name)+"/") {
 			return true
 		}
 		if len(p.argv) == 1+len(args) && slices.Equal(p.argv[1:], args) {
