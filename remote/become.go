@@ -158,7 +158,7 @@ func (h *rootHost) Upload(ctx context.Context, r io.Reader, size int64, path str
 	}
 	_, err := h.Run(ctx, Cmd{
 		Name: "install " + path,
-		Argv: []string{"sh", "-c", installScript, "sh", staged, path, fmt.Sprintf("%04o", unixMode(mode)), word},
+		Argv: []string{"sh", "-c", installScript, "sh", staged, path, fmt.Sprintf("%04o", UnixMode(mode)), word},
 	})
 	if err == nil {
 		return nil

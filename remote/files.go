@@ -88,7 +88,7 @@ func (s *fileStream) line(text string) {
 }
 
 func (s *fileStream) add(path, owner string, mode fs.FileMode, size int64, content io.Reader) {
-	s.line(fmt.Sprintf("%d %04o %s", size, unixMode(mode), owner))
+	s.line(fmt.Sprintf("%d %04o %s", size, UnixMode(mode), owner))
 	s.line(path)
 	s.parts = append(s.parts, io.LimitReader(content, size))
 }
@@ -117,17 +117,26 @@ func orRoot(name string) string {
 	return name
 }
 
-// unixMode is mode as chmod wants it.
-func unixMode(mode fs.FileMode) uint32 {
+// UnixMode is mode as chmod and stat have it: 0o4755 for setuid and 0755.
+func UnixMode(mode fs.FileMode) uint32 {
 	m := uint32(mode.Perm())
-	if mode&fs.ModeSetuid != 0 {
-		m |= 0o4000
-	}
-	if mode&fs.ModeSetgid != 0 {
-		m |= 0o2000
-	}
-	if mode&fs.ModeSticky != 0 {
-		m |= 0o1000
+	for i, bit := range specialBits {
+		if mode&bit != 0 {
+			m |= 0o1000 << i
+		}
 	}
 	return m
 }
+
+// FileMode is the inverse of UnixMode.
+func FileMode(m uint32) fs.FileMode {
+	mode := fs.FileMode(m) & fs.ModePerm
+	for i, bit := range specialBits {
+		if m&(0o1000<<i) != 0 {
+			mode |= bit
+		}
+	}
+	return mode
+}
+
+var specialBits = [...]fs.FileMode{fs.ModeSticky, fs.ModeSetgid, fs.ModeSetuid}

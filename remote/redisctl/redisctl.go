@@ -98,14 +98,15 @@ func (c *Client) do(ctx context.Context, args []any) (any, error) {
 		}
 	}
 	// go-redis heeds a context's deadline, but not its cancellation.
-	defer context.AfterFunc(ctx, c.link.conn.hangUp)()
+	stop := context.AfterFunc(ctx, c.link.conn.hangUp)
 	reply, err := c.link.redis.Do(ctx, args...).Result()
 	var answer redis.Error
-	switch {
-	case errors.Is(err, redis.Nil):
-		return nil, nil
-	case err != nil && !errors.As(err, &answer), kindOf(err) == NoAuth:
+	broken := err != nil && !errors.As(err, &answer) || kindOf(err) == NoAuth
+	if hungUp := !stop(); broken || hungUp {
 		c.drop()
+	}
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
 	}
 	return reply, err
 }

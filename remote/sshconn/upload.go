@@ -28,7 +28,6 @@ func (h *host) Upload(ctx context.Context, r io.Reader, size int64, file string,
 		return err
 	}
 	temp := path.Join(path.Dir(file), ".hapair."+strings.ToLower(rand.Text()))
-	r = io.LimitReader(readUntil(ctx, r), size)
 	err := h.transfer(ctx, r, size, temp, file, mode)
 	if errors.Is(err, errNoSFTP) {
 		err = remote.UploadByRun(ctx, h, r, size, file, mode)
@@ -81,8 +80,20 @@ func (h *host) send(ctx context.Context, r io.Reader, size int64, temp, file str
 		return err
 	}
 	defer client.Close()
-	stop := context.AfterFunc(ctx, func() { client.Close() })
-	defer stop()
+	// The content is read in a goroutine of its own, as ssh's standard input
+	// is: a reader that blocks must not keep the connection from closing.
+	content, feed := io.Pipe()
+	defer content.Close()
+	go func() {
+		_, err := io.Copy(feed, readUntil(ctx, r))
+		feed.CloseWithError(err)
+	}()
+	end := func() {
+		client.Close()
+		content.Close()
+	}
+	defer context.AfterFunc(ctx, end)()
+	defer context.AfterFunc(h.gone, end)()
 
 	f, err := client.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if err != nil {
@@ -92,7 +103,7 @@ func (h *host) send(ctx context.Context, r io.Reader, size int64, temp, file str
 	if err := f.Chmod(0o600); err != nil {
 		return fmt.Errorf("make private: %w", err)
 	}
-	n, err := f.ReadFrom(r)
+	n, err := f.ReadFrom(io.LimitReader(content, size))
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
