@@ -50,8 +50,7 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Kind, e.Err}
 }
 
-// answers are how Redis' error replies begin, 2.8 to 8. Those without a code
-// of their own are from before 2.8.14 ("BUSY" and "LOADING" are older).
+// answers are how the error replies of Redis 2.8 to 8 begin.
 var answers = []struct {
 	prefix string
 	kind   Kind
@@ -64,10 +63,10 @@ var answers = []struct {
 	{"MISCONF", Misconf},
 	{"NOAUTH", NoAuth},
 	{"WRONGPASS", NoAuth},
-	{"ERR operation not permitted", NoAuth}, // NOAUTH before 2.8.?
-	{"ERR invalid password", NoAuth},        // WRONGPASS before 6.0
+	{"ERR operation not permitted", NoAuth}, // NOAUTH, in the first 2.8
+	{"ERR invalid password", NoAuth},        // WRONGPASS, before 6.0
 	{"ERR Client sent AUTH, but no password is set", NoAuth},
-	{"ERR AUTH <password> called without any password", NoAuth}, // 6.0 on
+	{"ERR AUTH <password> called without any password", NoAuth}, // the same, from 6.0 on
 }
 
 func kindOf(err error) Kind {

@@ -30,7 +30,8 @@ type Info struct {
 
 	Role Role
 	// Offset counts the bytes of the replication stream that this server has:
-	// written, when it is the primary, or received.
+	// written, when it is the primary, or received. A replica without a link
+	// has -1 in 2.8, and 0 or 1 when it never had one.
 	Offset int64
 
 	// The lineage of the data, since 4.0: ReplID names this server's stream of
@@ -112,7 +113,10 @@ func ParseInfo(text string) (Info, error) {
 	info.Uptime = f.seconds("uptime_in_seconds")
 	info.Loading = f.is("loading", "1")
 	info.LoadingBytes = f.number("loading_loaded_bytes")
-	info.ReplID, info.ReplID2 = f["master_replid"], strings.Trim(f["master_replid2"], "0")
+	info.ReplID = f["master_replid"]
+	if strings.Trim(f["master_replid2"], "0") != "" {
+		info.ReplID2 = f["master_replid2"]
+	}
 	info.SecondOffset = -1
 	if f["second_repl_offset"] != "" {
 		info.SecondOffset = f.number("second_repl_offset")
