@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -207,3 +208,16 @@ func (l Layout) State() string { return path.Join("/var/lib/hapair", l.Pair) }
 
 // Manifest lists what hapair put on this host.
 func (l Layout) Manifest() string { return path.Join(l.State(), "manifest.json") }
+
+// HooksConf is the one rendered file among the hooks: their settings.
+func (l Layout) HooksConf() string { return path.Join(l.Hooks(), "pair.conf") }
+
+// RedisPID is Redis' pid file.
+func (l Layout) RedisPID() string { return path.Join(l.RedisPrefix, "redis.pid") }
+
+// KeepalivedPID is keepalived's pid file; VRRPPID that of its VRRP child.
+func (l Layout) KeepalivedPID() string { return path.Join(l.Run(), "keepalived.pid") }
+func (l Layout) VRRPPID() string       { return path.Join(l.Run(), "vrrp.pid") }
+
+// GuardTable is the nftables table (family inet) of the guard's rules.
+func (l Layout) GuardTable() string { return "hapair_" + strings.ReplaceAll(l.Pair, "-", "_") }

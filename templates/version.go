@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -39,14 +40,12 @@ func ParseVersion(s string) (Version, error) {
 
 // AtLeast reports whether v is the given version or a later one.
 func (v Version) AtLeast(major, minor, patch int) bool {
-	w := Version{major, minor, patch}
-	if v.Major != w.Major {
-		return v.Major > w.Major
-	}
-	if v.Minor != w.Minor {
-		return v.Minor > w.Minor
-	}
-	return v.Patch >= w.Patch
+	return !v.Less(Version{major, minor, patch})
+}
+
+// Less reports whether v came before w.
+func (v Version) Less(w Version) bool {
+	return cmp.Or(cmp.Compare(v.Major, w.Major), cmp.Compare(v.Minor, w.Minor), cmp.Compare(v.Patch, w.Patch)) < 0
 }
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
