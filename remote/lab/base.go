@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"hapair/remote/lab/internal/apt"
 )
@@ -47,6 +48,8 @@ func cacheDir() string {
 	}
 	return "/var/cache/hapair/lab"
 }
+
+func packageCache() string { return filepath.Join(cacheDir(), "packages") }
 
 // ensureBase finds the base image in the cache or builds it there. An image
 // appears whole or not at all, and is built once however many ask for it.
@@ -148,7 +151,7 @@ func buildBase(ctx context.Context, dir, codename string, machine []apt.Source) 
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: newForwarder(client, b.Mirrors, "")}
+	server := &http.Server{Handler: newForwarder(client, b.Mirrors, packageCache(), "")}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	defer func() { server.Close(); <-served }()
@@ -167,16 +170,19 @@ func buildBase(ctx context.Context, dir, codename string, machine []apt.Source) 
 	}
 	// mmdebstrap mounts things in the new tree. In namespaces of its own they
 	// go with it, however it ends.
-	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+	argv := []string{
+		"--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
 		"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory",
-		"--include="+strings.Join(packages, ","),
-		"--aptopt=APT::Sandbox::User \"root\"",
-		"--customize-hook="+customize,
-		codename, root, "-")
-	dieWithParent(cmd)
-	for line := range strings.Lines(b.AptChecks) {
-		cmd.Args = append(cmd.Args[:len(cmd.Args)-3], append([]string{"--aptopt=" + strings.TrimSpace(line)}, cmd.Args[len(cmd.Args)-3:]...)...)
+		"--include=" + strings.Join(packages, ","),
+		"--aptopt=APT::Sandbox::User \"root\"", // nobody else may read root's cache
+		"--customize-hook=" + customize,
 	}
+	for line := range strings.Lines(b.AptChecks) {
+		argv = append(argv, "--aptopt="+strings.TrimSpace(line))
+	}
+	cmd := exec.CommandContext(ctx, "unshare", append(argv, codename, root, "-")...)
+	dieWithParent(cmd)
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Env = []string{"PATH=" + hostPath, "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"}
 	cmd.Stdin = strings.NewReader(apt.Format(forwarded(b.Mirrors, listener.Addr().String())))
 	var log bytes.Buffer

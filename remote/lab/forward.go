@@ -74,7 +74,7 @@ func ForwarderMain(args []string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: newForwarder(client, s.Mirrors, s.Sources)}
+	server := &http.Server{Handler: newForwarder(client, s.Mirrors, packageCache(), s.Sources)}
 	defer context.AfterFunc(ctx, func() { server.Close() })()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
@@ -101,8 +101,9 @@ type forwarder struct {
 	flights singleflight.Group // one download however many hosts ask
 }
 
-func newForwarder(client *http.Client, mirrors []apt.Source, sources string) http.Handler {
-	f := &forwarder{client: client, cache: filepath.Join(cacheDir(), "packages")}
+// newForwarder keeps files in cache. An empty sources serves none.
+func newForwarder(client *http.Client, mirrors []apt.Source, cache, sources string) http.Handler {
+	f := &forwarder{client: client, cache: cache}
 	for _, m := range mirrors {
 		f.mirrors = append(f.mirrors, m.URIs[0])
 	}

@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,9 @@ const hostPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // bootTimeout is a ceiling; a boot takes a second.
 const bootTimeout = 60 * time.Second
+
+//go:embed boot.sh
+var bootScript string
 
 // nsName is the lab's network namespace as "ip netns" knows it.
 func nsName(lab string) string { return "hapair-" + lab }
@@ -123,12 +127,8 @@ func (l *Lab) PowerOn(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
-	script, err := image.ReadFile("image/boot.sh")
-	if err != nil {
-		return err
-	}
 	argv := []string{
-		"sh", "-c", string(script), "boot.sh", l.NetNS(), strings.Join(cgroups, " "),
+		"sh", "-c", bootScript, "boot.sh", l.NetNS(), strings.Join(cgroups, " "),
 		"--directory=" + hostRoot(l.s.Name, host),
 		"--machine=" + machine(l.s.Name, host), "--hostname=" + host,
 		"--network-bridge=br0", "--boot", "--quiet", "--console=pipe",
@@ -221,10 +221,9 @@ func (l *Lab) leader(host string) (int, error) {
 	if _, err := l.Host(host); err != nil {
 		return 0, err
 	}
-	for _, nspawn := range l.nspawn(host) {
-		for _, p := range processes(func(p process) bool { return p.parent == nspawn.pid && p.innerPID == 1 }) {
-			return p.pid, nil
-		}
+	upper := filepath.Join(hostDir(l.s.Name, host), "upper")
+	for _, p := range processes(func(p process) bool { return p.innerPID == 1 && p.layer() == upper }) {
+		return p.pid, nil
 	}
 	return 0, fmt.Errorf("host %s is off", host)
 }

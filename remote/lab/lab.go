@@ -97,6 +97,9 @@ func Open(name string) (*Lab, error) {
 	if !s.Ready {
 		return nil, fmt.Errorf("lab %q is half made: wait for the process that makes it, or take it down and up again", name)
 	}
+	if _, err := os.Stat(nsPath(name)); err != nil {
+		return nil, fmt.Errorf("lab %q is gone, as after a restart of this machine: take it down and up again: %w", name, err)
+	}
 	return &Lab{s: s}, nil
 }
 
@@ -174,7 +177,7 @@ func hostRoot(name, host string) string {
 
 // machine is the name that systemd-nspawn knows a host by. Labs may have hosts
 // of the same names, machines may not.
-func machine(name, host string) string { return name + "-" + host }
+func machine(name, host string) string { return name + "." + host }
 
 func readState(name string) (state, error) {
 	var s state

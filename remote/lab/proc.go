@@ -14,7 +14,6 @@ type process struct {
 	pid, parent int
 	argv        []string
 	netns       string // "net:[4026531840]"
-	cgroups     string // the lines of /proc/PID/cgroup
 	// innerPID is its number in its own PID namespace: 1 for a host's systemd.
 	innerPID int
 }
@@ -75,7 +74,29 @@ func readProcess(dir string) (process, bool) {
 		}
 	}
 	p.netns, _ = os.Readlink(dir + "/ns/net")
-	cgroups, _ := os.ReadFile(dir + "/cgroup")
-	p.cgroups = string(cgroups)
 	return p, true
+}
+
+// layer is the directory that keeps what changes in the tree that a process
+// has as its root, if that is an overlay: it tells the systems of the lab's
+// hosts from each other, and from all others.
+func (p process) layer() string {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(p.pid) + "/mountinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(data)) {
+		// ID, parent, major:minor, root, mount point, … - type, source, options (proc(5))
+		mount, filesystem, _ := strings.Cut(line, " - ")
+		words := strings.Fields(filesystem)
+		if len(words) < 3 || strings.Fields(mount)[4] != "/" {
+			continue
+		}
+		for option := range strings.SplitSeq(words[2], ",") {
+			if dir, ok := strings.CutPrefix(option, "upperdir="); ok {
+				return dir
+			}
+		}
+	}
+	return ""
 }

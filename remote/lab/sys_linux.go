@@ -62,10 +62,27 @@ func inNetNS(path string, fn func() error) error {
 	return <-errc
 }
 
+// makeHostsDir makes the directory for the hosts' own layers. The kernel takes
+// no overlay on an overlay, so where this machine's root is one, as in a
+// container, they live in memory.
+func makeHostsDir(path string) error {
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return err
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil || fs.Type != unix.OVERLAYFS_SUPER_MAGIC {
+		return err
+	}
+	if err := unix.Mount("hapair-lab", path, "tmpfs", 0, "mode=0700"); err != nil {
+		return fmt.Errorf("mount a tmpfs at %s: %w", path, err)
+	}
+	return nil
+}
+
 func mountOverlay(lower, upper, work, at string) error {
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)
 	if err := unix.Mount("overlay", at, "overlay", 0, options); err != nil {
-		return fmt.Errorf("mount an overlay at %s: %w (is %s itself on an overlay?)", at, err, stateDir)
+		return fmt.Errorf("mount an overlay at %s: %w", at, err)
 	}
 	return nil
 }

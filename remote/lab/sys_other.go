@@ -19,6 +19,7 @@ func Check() error {
 var errLocked = errors.ErrUnsupported
 
 func inNetNS(string, func() error) error               { return Check() }
+func makeHostsDir(string) error                        { return Check() }
 func mountOverlay(lower, upper, work, at string) error { return Check() }
 func unmount(string) error                             { return Check() }
 func lockDir(*os.File) error                           { return Check() }

@@ -99,6 +99,9 @@ func (l *Lab) make(ctx context.Context, base base, progress func(string)) error 
 	if err := l.writeState(); err != nil {
 		return err
 	}
+	if err := makeHostsDir(filepath.Join(l.Dir(), "hosts")); err != nil {
+		return err
+	}
 	progress("network")
 	if err := l.makeNetwork(ctx); err != nil {
 		return err
@@ -256,9 +259,9 @@ func tearDown(ctx context.Context, name string) error {
 	err := poll(ctx, func() bool {
 		left = processes(ofLab(name))
 		for _, p := range left {
-			// A host outlives its systemd-nspawn, and is harder to find then.
-			for _, host := range processes(func(c process) bool { return c.parent == p.pid }) {
-				kill(host.pid)
+			// What it is about to start outlives it and is hard to find.
+			for _, child := range processes(func(c process) bool { return c.parent == p.pid }) {
+				kill(child.pid)
 			}
 			kill(p.pid)
 		}
@@ -293,24 +296,24 @@ func tearDown(ctx context.Context, name string) error {
 }
 
 // ofLab tells the processes that a lab consists of: its forwarder, the
-// systemd-nspawn of each host or what is about to become it, all that runs on
-// a host, and whatever runs in the lab's network, such as a forgotten probe.
+// systemd-nspawn of each host or what is about to become it, each host's first
+// process, with which all others there end, and whatever of this machine runs
+// in the lab's network, such as a forgotten probe.
 func ofLab(name string) func(process) bool {
 	netns, err := netNSID(nsPath(name))
 	args := forwarderArgs(name)
+	hosts := filepath.Join(labDir(name), "hosts") + "/"
 	return func(p process) bool {
 		if err == nil && p.netns == netns {
-			return true
-		}
-		if strings.Contains(p.cgroups, "/"+nsName(name)+"/") {
 			return true
 		}
 		if len(p.argv) == 1+len(args) && slices.Equal(p.argv[1:], args) {
 			return true
 		}
-		return slices.ContainsFunc(p.argv, func(arg string) bool {
-			return strings.HasPrefix(arg, "--directory="+filepath.Join(labDir(name), "hosts")+"/")
-		})
+		if p.innerPID == 1 && strings.HasPrefix(p.layer(), hosts) {
+			return true
+		}
+		return slices.ContainsFunc(p.argv, func(arg string) bool { return strings.HasPrefix(arg, "--directory="+hosts) })
 	}
 }
 
@@ -352,6 +355,8 @@ func startDetached(logFile string, files []*os.File, argv ...string) error {
 	defer log.Close()
 	cmd := exec.Command("setsid", append([]string{"--fork"}, argv...)...)
 	cmd.Dir = "/"
+	// It may be there for days; the secrets of the spec must not.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "HAPAIR_VAR_") })
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = files
 	return cmd.Run()
