@@ -48,24 +48,21 @@ func Sudo(h Host, b Become) Host {
 // some seconds, a dead directory server more.
 const becomeTimeout = 30 * time.Second
 
-// cleanupTimeout is for what is left to do on a host after a failure.
-const cleanupTimeout = 5 * time.Second
-
 type rootHost struct {
 	Host
 	become Become
-	kills  sync.WaitGroup
+	chores Chores
 }
 
-// Close lets commands that were cancelled end, then closes the host.
+// Close ends commands that were cancelled, then closes the host.
 func (h *rootHost) Close() error {
-	h.kills.Wait()
+	h.chores.Wait()
 	return h.Host.Close()
 }
 
 func (h *rootHost) Run(ctx context.Context, c Cmd) (Result, error) {
 	res, group, err := h.run(ctx, c)
-	if group > 1 && ctx.Err() != nil {
+	if group > 1 {
 		h.kill(group)
 	}
 	return res, err
@@ -136,9 +133,7 @@ var errNoAnswer = errors.New("no answer")
 // kill ends a command that outlived its Run: sshd may signal only what belongs
 // to the login user.
 func (h *rootHost) kill(group int) {
-	h.kills.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout)
-		defer cancel()
+	h.chores.Go(func(ctx context.Context) {
 		// An error means that it has ended, or that the host is gone.
 		_, _, _ = h.run(ctx, Cmd{Argv: []string{"sh", "-c", `kill -s TERM -- "-$1"`, "sh", strconv.Itoa(group)}})
 	})
@@ -163,10 +158,16 @@ func (h *rootHost) Upload(ctx context.Context, r io.Reader, size int64, path str
 	if err == nil {
 		return nil
 	}
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	_, _ = h.Host.Run(clean, Cmd{Argv: []string{"rm", "-f", "--", staged}}) // root's script has, if it ran
-	return UploadError(clean, h, path, size, err)
+	clean := func(ctx context.Context) {
+		// Root's script has done it, if it ran.
+		_, _ = h.Host.Run(ctx, Cmd{Argv: []string{"rm", "-f", "--", staged}})
+	}
+	if ctx.Err() != nil {
+		h.chores.Go(clean)
+		return err
+	}
+	clean(ctx)
+	return UploadError(ctx, h, path, size, err)
 }
 
 func (h *rootHost) refused(err error, hint string) *Error {

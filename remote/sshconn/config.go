@@ -60,10 +60,11 @@ type router struct {
 const maxHops = 16
 
 func (r router) route(t Target, seen []string) ([]hop, error) {
-	if slices.Contains(seen, t.Address) || len(seen) >= maxHops {
-		return nil, fmt.Errorf("%s: ProxyJump leads in a circle: %s", r.config.path, strings.Join(append(seen, t.Address), " → "))
+	here := fmt.Sprintf("%s@%s:%d", t.User, t.Address, t.Port)
+	if slices.Contains(seen, here) || len(seen) >= maxHops {
+		return nil, fmt.Errorf("%s: ProxyJump leads in a circle, back to %s", r.config.path, t.Address)
 	}
-	seen = append(slices.Clip(seen), t.Address)
+	seen = append(slices.Clip(seen), here)
 	last, err := r.hop(t)
 	if err != nil {
 		return nil, err

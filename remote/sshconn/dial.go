@@ -55,7 +55,7 @@ func connect(ctx context.Context, name string, h hop, o Options, open func(ctx c
 	if err != nil {
 		return nil, &remote.Error{Host: name, Op: "verify host key", Err: err}
 	}
-	conn, err := openConn(ctx, h, open)
+	conn, err := dialHop(ctx, h, open)
 	if err != nil {
 		return nil, &remote.Error{Host: name, Op: "connect", Err: err, Hint: connectHint(h, err)}
 	}
@@ -85,7 +85,7 @@ func connect(ctx context.Context, name string, h hop, o Options, open func(ctx c
 
 var errHandshakeTimeout = errors.New("no answer in time")
 
-func openConn(ctx context.Context, h hop, open func(ctx context.Context, network, addr string) (net.Conn, error)) (net.Conn, error) {
+func dialHop(ctx context.Context, h hop, open func(ctx context.Context, network, addr string) (net.Conn, error)) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
 	return open(ctx, "tcp", h.addr())
@@ -93,7 +93,10 @@ func openConn(ctx context.Context, h hop, open func(ctx context.Context, network
 
 func connectHint(h hop, err error) string {
 	var dns *net.DNSError
+	var told *remote.Error // of the jump host before
 	switch {
+	case errors.As(err, &told):
+		return told.Hint
 	case errors.As(err, &dns):
 		return fmt.Sprintf("The name %q has no address. Check the spec's address, or give ssh_config a HostName for it.", h.alias)
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -34,6 +34,7 @@ type host struct {
 	mu     sync.Mutex
 	closed bool
 	tasks  sync.WaitGroup
+	chores remote.Chores
 }
 
 func newHost(name string, h hop, client *ssh.Client, conn *liveConn) *host {
@@ -54,6 +55,7 @@ func (h *host) String() string { return h.name }
 
 // Close ends the connection, every command and every tunnel.
 func (h *host) Close() error {
+	h.chores.Wait()
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()

@@ -81,23 +81,23 @@ func (h *host) acquire(ctx context.Context) error {
 // one: sshd counts a session until its last process has ended.
 const refusalPatience = 2 * time.Second
 
-// open opens a session in the slot that its caller holds. An sshd that allows
-// fewer sessions than there are slots refuses; then this slot is given up for
-// good, and another one awaited.
-func (h *host) open(ctx context.Context) (*ssh.Session, error) {
+// openSession opens a channel in the slot that its caller holds. An sshd that
+// allows fewer sessions than there are slots refuses; then this slot is given
+// up for good, and another one awaited. After an error no slot is held.
+func (h *host) openSession(ctx context.Context, kind string, data []byte) (ssh.Channel, <-chan *ssh.Request, error) {
 	started := time.Now()
 	for {
 		h.active.Add(1)
-		s, err := h.client.NewSession()
+		channel, requests, err := h.client.OpenChannel(kind, data)
 		if err == nil {
-			return s, nil
+			return channel, requests, nil
 		}
 		others := h.active.Add(-1)
 		var refused *ssh.OpenChannelError
 		switch {
 		case !errors.As(err, &refused), others == 0 && time.Since(started) > refusalPatience:
 			<-h.slots
-			return nil, fmt.Errorf("open session: %w", err)
+			return nil, nil, fmt.Errorf("open session: %w", err)
 		case others == 0:
 			select {
 			case <-time.After(50 * time.Millisecond):
@@ -106,10 +106,29 @@ func (h *host) open(ctx context.Context) (*ssh.Session, error) {
 			}
 		default:
 			if err := h.acquire(ctx); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 	}
+}
+
+// sessions is h as a client that opens its sessions by openSession, and leaves
+// the channel of the last one in opened.
+func (h *host) sessions(ctx context.Context, opened *ssh.Channel) *ssh.Client {
+	return &ssh.Client{Conn: sessionConn{h.client.Conn, func(kind string, data []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+		channel, requests, err := h.openSession(ctx, kind, data)
+		*opened = channel
+		return channel, requests, err
+	}}}
+}
+
+type sessionConn struct {
+	ssh.Conn
+	open func(kind string, data []byte) (ssh.Channel, <-chan *ssh.Request, error)
+}
+
+func (c sessionConn) OpenChannel(kind string, data []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	return c.open(kind, data)
 }
 
 func (h *host) release() {
@@ -120,7 +139,8 @@ func (h *host) release() {
 // session runs c to its end. When ctx ends first, it asks the host to end the
 // command and waits for that, which may take as long as the connection lives.
 func (h *host) session(ctx context.Context, c remote.Cmd, stdout, stderr io.Writer) error {
-	s, err := h.open(ctx)
+	var channel ssh.Channel
+	s, err := h.sessions(ctx, &channel).NewSession()
 	if err != nil {
 		return err
 	}

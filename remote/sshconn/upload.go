@@ -10,16 +10,13 @@ import (
 	"os"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/melbahja/goph"
 	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
 
 	"hapair/remote"
 )
-
-// cleanupTimeout is for what is left to do on the host after a failure.
-const cleanupTimeout = 5 * time.Second
 
 // Upload sends a file over sftp, or through a command where the host has no
 // sftp. A Read of r that is under way when ctx ends may end later.
@@ -35,13 +32,16 @@ func (h *host) Upload(ctx context.Context, r io.Reader, size int64, file string,
 	if err == nil {
 		return nil
 	}
-	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	_, _ = h.Run(clean, remote.Cmd{Argv: []string{"rm", "-f", "--", temp}}) // it fails where the host is gone
+	clean := func(ctx context.Context) {
+		// This fails where the host is gone.
+		_, _ = h.Run(ctx, remote.Cmd{Argv: []string{"rm", "-f", "--", temp}})
+	}
 	if ctx.Err() != nil {
+		h.chores.Go(clean)
 		return fmt.Errorf("%s: upload %s: stopped: %w", h.name, file, ctx.Err())
 	}
-	return remote.UploadError(clean, h, file, size, err)
+	clean(ctx)
+	return remote.UploadError(ctx, h, file, size, err)
 }
 
 var errNoSFTP = errors.New("the host has no sftp")
@@ -53,8 +53,6 @@ func (h *host) transfer(ctx context.Context, r io.Reader, size int64, temp, file
 	}
 	done := make(chan error, 1)
 	if !h.spawn(func() {
-		h.active.Add(1)
-		defer h.release()
 		done <- h.send(ctx, r, size, temp, file, mode)
 	}) {
 		<-h.slots
@@ -72,7 +70,12 @@ func (h *host) transfer(ctx context.Context, r io.Reader, size int64, temp, file
 }
 
 func (h *host) send(ctx context.Context, r io.Reader, size int64, temp, file string, mode fs.FileMode) error {
-	client, err := goph.Client{Client: h.client}.NewSftp(sftp.UseConcurrentWrites(true))
+	var channel ssh.Channel
+	client, err := goph.Client{Client: h.sessions(ctx, &channel)}.NewSftp(sftp.UseConcurrentWrites(true))
+	if channel != nil {
+		defer h.release()
+		defer channel.Close() // which NewSftp forgets where the host has no sftp
+	}
 	if err != nil {
 		if ctx.Err() == nil && h.gone.Err() == nil {
 			err = fmt.Errorf("%w: %w", errNoSFTP, err)

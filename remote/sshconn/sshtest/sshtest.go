@@ -4,6 +4,7 @@
 package sshtest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -234,6 +235,8 @@ func (s *Server) serve(c *conn) {
 	var all sync.WaitGroup
 	all.Go(func() { ssh.DiscardRequests(requests) })
 	sessions := make(chan struct{}, 1<<10)
+	gone, end := context.WithCancel(context.Background())
+	defer end()
 	for nc := range channels {
 		switch nc.ChannelType() {
 		case "session":
@@ -244,7 +247,7 @@ func (s *Server) serve(c *conn) {
 			sessions <- struct{}{}
 			all.Go(func() {
 				defer func() { <-sessions }()
-				s.session(nc)
+				s.session(gone, nc)
 			})
 		case "direct-tcpip", "direct-streamlocal@openssh.com":
 			if s.options.NoForwarding {
@@ -257,6 +260,7 @@ func (s *Server) serve(c *conn) {
 		}
 	}
 	sc.Close()
+	end()
 	all.Wait()
 }
 
@@ -311,7 +315,9 @@ func forward(nc ssh.NewChannel) {
 	all.Wait()
 }
 
-func (s *Server) session(nc ssh.NewChannel) {
+// session lives until its command ends, even when the client closes it before,
+// as with sshd; but not longer than the connection.
+func (s *Server) session(gone context.Context, nc ssh.NewChannel) {
 	ch, requests, err := nc.Accept()
 	if err != nil {
 		return
@@ -320,13 +326,6 @@ func (s *Server) session(nc ssh.NewChannel) {
 	defer all.Wait()
 	defer ch.Close()
 	var cmd *exec.Cmd
-	defer func() {
-		// The client has closed the channel. As with sshd, a command that is
-		// still there goes on; but not beyond the test.
-		if cmd != nil {
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		}
-	}()
 	for r := range requests {
 		var text struct{ Value string }
 		_ = ssh.Unmarshal(r.Payload, &text)
@@ -334,6 +333,11 @@ func (s *Server) session(nc ssh.NewChannel) {
 		case r.Type == "exec" && cmd == nil:
 			cmd, err = s.start(&all, ch, text.Value)
 			_ = r.Reply(err == nil, nil)
+			if err == nil {
+				stop := context.AfterFunc(gone, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+				defer stop()
+				defer all.Wait()
+			}
 		case r.Type == "signal" && cmd != nil && text.Value == "TERM":
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
 		case r.Type == "subsystem" && text.Value == "sftp" && !s.options.NoSFTP:
