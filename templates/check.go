@@ -14,7 +14,7 @@ import (
 var (
 	plainName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 	plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_+.-]+)+$`)
-	plainAuth = regexp.MustCompile(`^[A-Za-z0-9_+./:=,%^*-]{1,8}$`)
+	plainAuth = regexp.MustCompile(`^[A-Za-z0-9.,:;+_=/@%^*~()\[\]<>|?-]{1,8}$`)
 	facility  = regexp.MustCompile(`^local[0-7]$`)
 )
 
@@ -77,7 +77,7 @@ func (h Host) check() error {
 		refuse("advert interval %s: VRRP version 2 knows 1s to %s", k.AdvertInterval, limit)
 	}
 	if v.AuthPassword() != "" && !plainAuth.MatchString(k.AuthPassword) {
-		refuse("the VRRP password: keepalived takes 8 characters at most, and hapair writes only letters, digits and _+./:=,%%^*- into its configuration")
+		refuse("the VRRP password: keepalived takes 8 characters at most, and hapair leaves out blanks, quotes and what its configuration gives a meaning")
 	}
 	if h.Check.Interval <= 0 || h.Check.Timeout <= 0 || h.Check.Retries < 0 || h.Check.RetryDelay < 0 {
 		refuse("check: interval and timeout must be positive, retries and retry delay not negative")

@@ -39,32 +39,49 @@ func Files(h Host) ([]File, error) {
 		return nil, err
 	}
 	v := view{h}
-	const root, units = "root", "/etc/systemd/system"
-	secret := h.Redis.Password != ""
-	rendered := []struct {
+	account := func(path string, mode fs.FileMode, affects Affects) File {
+		return File{Path: path, Mode: mode, Owner: h.User, Group: h.Group, Affects: affects}
+	}
+	root := func(path string, mode fs.FileMode, affects Affects) File {
+		return File{Path: path, Mode: mode, Owner: "root", Group: "root", Affects: affects}
+	}
+	// shared is for what the Redis account reads too, but must not change: root
+	// believes it.
+	shared := func(path string) File {
+		return File{Path: path, Mode: 0o640, Owner: "root", Group: h.Group}
+	}
+	unit := func(name string, affects Affects) File {
+		return root(path.Join("/etc/systemd/system", name), 0o644, affects)
+	}
+	redisConf := account(h.RedisConf(), 0o640, AffectsRedis)
+	redisConf.Sensitive = h.Redis.Password != "" ||
+		slices.ContainsFunc(h.Redis.Config, func(d Directive) bool { return isSecret(d.Name) })
+	keepalivedConf := root(h.KeepalivedConf(), 0o640, AffectsKeepalived)
+	keepalivedConf.Sensitive = v.AuthPassword() != ""
+	keepalivedConf.Backup = "-bak"
+
+	type rendering struct {
 		template string
 		File
-	}{
-		{"redis.conf.tmpl", File{Path: h.RedisConf(), Mode: 0o640, Owner: h.User, Group: h.Group, Affects: AffectsRedis, Sensitive: secret}},
-		{"redis-start.sh.tmpl", File{Path: h.RedisStart(), Mode: 0o750, Owner: h.User, Group: h.Group}},
-		{"redis-stop.sh.tmpl", File{Path: h.RedisStop(), Mode: 0o750, Owner: h.User, Group: h.Group}},
-		{"keepalived.conf.tmpl", File{Path: h.KeepalivedConf(), Mode: 0o640, Owner: root, Group: root, Affects: AffectsKeepalived,
-			Sensitive: v.AuthPassword() != "", Backup: "-bak"}},
-		// The Redis account reads it too, but must not change what root believes.
-		{"pair.conf.tmpl", File{Path: h.HooksConf(), Mode: 0o640, Owner: root, Group: h.Group}},
-		{"guard.nft.tmpl", File{Path: h.GuardRules(), Mode: 0o644, Owner: root, Group: root, Affects: AffectsGuard}},
-		{"rsyslog.conf.tmpl", File{Path: "/etc/rsyslog.d/30-hapair-" + h.Pair + ".conf", Mode: 0o644, Owner: root, Group: root, Affects: AffectsSyslog}},
-		{"logrotate.conf.tmpl", File{Path: "/etc/logrotate.d/hapair-" + h.Pair, Mode: 0o644, Owner: root, Group: root}},
-		{"redis.service.tmpl", File{Path: path.Join(units, h.RedisUnit()), Mode: 0o644, Owner: root, Group: root, Affects: AffectsUnits}},
-		{"keepalived.service.tmpl", File{Path: path.Join(units, h.KeepalivedUnit()), Mode: 0o644, Owner: root, Group: root, Affects: AffectsUnits}},
-		{"guard.service.tmpl", File{Path: path.Join(units, h.GuardUnit()), Mode: 0o644, Owner: root, Group: root, Affects: AffectsUnits}},
-		{"rsyslog-dropin.conf.tmpl", File{Path: path.Join(units, "rsyslog.service.d/hapair-"+h.Pair+".conf"), Mode: 0o644, Owner: root, Group: root, Affects: AffectsSyslog}},
 	}
-	if secret {
-		rendered = append(rendered, rendered[0])
-		auth := &rendered[len(rendered)-1]
-		auth.template = "auth.tmpl"
-		auth.File = File{Path: h.RedisAuth(), Mode: 0o640, Owner: root, Group: h.Group, Sensitive: true}
+	rendered := []rendering{
+		{"redis.conf.tmpl", redisConf},
+		{"redis-start.sh.tmpl", account(h.RedisStart(), 0o750, AffectsNothing)},
+		{"redis-stop.sh.tmpl", account(h.RedisStop(), 0o750, AffectsNothing)},
+		{"keepalived.conf.tmpl", keepalivedConf},
+		{"pair.conf.tmpl", shared(h.HooksConf())},
+		{"guard.nft.tmpl", root(h.GuardRules(), 0o644, AffectsGuard)},
+		{"rsyslog.conf.tmpl", root("/etc/rsyslog.d/30-hapair-"+h.Pair+".conf", 0o644, AffectsSyslog)},
+		{"rsyslog-dropin.conf.tmpl", unit("rsyslog.service.d/hapair-"+h.Pair+".conf", AffectsSyslog)},
+		{"logrotate.conf.tmpl", root("/etc/logrotate.d/hapair-"+h.Pair, 0o644, AffectsNothing)},
+		{"redis.service.tmpl", unit(h.RedisUnit(), AffectsUnits)},
+		{"keepalived.service.tmpl", unit(h.KeepalivedUnit(), AffectsUnits)},
+		{"guard.service.tmpl", unit(h.GuardUnit(), AffectsUnits)},
+	}
+	if h.Redis.Password != "" {
+		auth := shared(h.RedisAuth())
+		auth.Sensitive = true
+		rendered = append(rendered, rendering{"auth.tmpl", auth})
 	}
 	var files []File
 	for _, f := range rendered {
@@ -76,10 +93,11 @@ func Files(h Host) ([]File, error) {
 		files = append(files, f.File)
 	}
 	for name, content := range hooks() {
-		f := File{Path: path.Join(h.Hooks(), name), Content: content, Mode: 0o750, Owner: root, Group: root}
+		f := root(path.Join(h.Hooks(), name), 0o750, AffectsNothing)
 		if name == "pair.sh" { // sourced, never run
 			f.Mode = 0o640
 		}
+		f.Content = content
 		files = append(files, f)
 	}
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
@@ -104,42 +122,28 @@ func hooks() map[string][]byte {
 }
 
 // Dirs returns every directory that hapair makes on one host, sorted by path,
-// so that parents come first. Directories of the system itself (/etc/rsyslog.d
-// and the like) are not among them, but what a package may not have made is.
+// so that parents come first. A host without rsyslog or logrotate lacks theirs.
 //
 // No folder on the path of a hook is writable by anyone but root: keepalived's
 // script security would silently disable the hook.
 func Dirs(h Host) []Dir {
-	account := func(paths ...string) (dirs []Dir) {
+	var dirs []Dir
+	add := func(owner, group string, mode fs.FileMode, paths ...string) {
 		for _, p := range paths {
-			dirs = append(dirs, Dir{Path: p, Mode: 0o750, Owner: h.User, Group: h.Group})
+			dirs = append(dirs, Dir{Path: p, Mode: mode, Owner: owner, Group: group})
 		}
-		return dirs
 	}
-	root := func(mode fs.FileMode, group string, paths ...string) (dirs []Dir) {
-		for _, p := range paths {
-			dirs = append(dirs, Dir{Path: p, Mode: mode, Owner: "root", Group: group})
-		}
-		return dirs
-	}
-	dirs := slices.Concat(
-		account(h.RedisPrefix, path.Dir(h.RedisConf()), path.Dir(h.RedisLog())),
-		root(0o755, "root",
-			h.KeepalivedPrefix,
-			path.Join(h.KeepalivedPrefix, "etc"),
-			path.Dir(h.KeepalivedConf()),
-			"/etc/logrotate.d",
-			"/etc/rsyslog.d",
-			"/etc/systemd/system/rsyslog.service.d",
-			path.Dir(h.State()),
-			h.State()),
-		// The Redis account reads pair.conf and writes the state log, which its
-		// unit makes for it.
-		root(0o750, h.Group, h.Hooks(), path.Dir(h.StateLog())),
-	)
+	add(h.User, h.Group, 0o750, h.RedisPrefix, path.Dir(h.RedisConf()), path.Dir(h.RedisLog()))
 	if !h.RedisPackaged {
-		dirs = append(dirs, account(h.RedisBin())...)
+		add(h.User, h.Group, 0o750, h.RedisBin())
 	}
+	add("root", "root", 0o755,
+		h.KeepalivedPrefix, path.Join(h.KeepalivedPrefix, "etc"), path.Dir(h.KeepalivedConf()),
+		"/etc/rsyslog.d", "/etc/systemd/system/rsyslog.service.d", "/etc/logrotate.d",
+		path.Dir(h.State()), h.State())
+	// The Redis account reads pair.conf and appends to the state log, which its
+	// unit makes for it.
+	add("root", h.Group, 0o750, h.Hooks(), path.Dir(h.StateLog()))
 	slices.SortFunc(dirs, func(a, b Dir) int { return cmp.Compare(a.Path, b.Path) })
 	return dirs
 }

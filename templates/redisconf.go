@@ -109,10 +109,21 @@ func CheckDirective(product Product, version Version, d Directive) error {
 			return fmt.Errorf("redis.conf: %s is gone since %s %s; this is %s", d.Name, product, h.until, version)
 		}
 	}
-	if _, err := splitArgs(d.Value); err != nil {
+	args, err := splitArgs(d.Value)
+	if err != nil {
 		return fmt.Errorf("redis.conf: value of %s: %w", d.Name, err)
 	}
+	if strings.EqualFold(d.Name, "rename-command") && len(args) > 0 && spoken[strings.ToLower(args[0])] {
+		return fmt.Errorf("redis.conf: rename-command: the hooks and the peer call %s by its name", strings.ToUpper(args[0]))
+	}
 	return nil
+}
+
+// spoken are the commands that a pair cannot do without.
+var spoken = map[string]bool{
+	"auth": true, "bgrewriteaof": true, "bgsave": true, "client": true, "config": true,
+	"info": true, "ping": true, "psync": true, "replconf": true, "replicaof": true,
+	"role": true, "select": true, "shutdown": true, "slaveof": true, "sync": true,
 }
 
 // canonical is the newest name of a directive: Redis took to saying replica in
@@ -130,6 +141,7 @@ var newest = strings.NewReplacer(
 	"busy-reply-threshold", "lua-time-limit",
 )
 
+// String is the line of redis.conf.
 func (d Directive) String() string {
 	if d.Value == "" {
 		return d.Name + ` ""`
@@ -228,6 +240,13 @@ func distributed(product Product, version Version) (string, error) {
 	}
 	text, err := redisData.ReadFile(path.Join("redisconf", file))
 	return string(text), err
+}
+
+// isSecret reports whether a directive of that name may hold a password, or the
+// name of a command that is to stay unknown.
+func isSecret(name string) bool {
+	name = canonical(name)
+	return name == "user" || name == "rename-command" || strings.Contains(name, "pass") || strings.HasSuffix(name, "auth")
 }
 
 // names are the canonical names of a list of directives.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"path"
-	"strings"
 	"time"
 )
 
@@ -89,7 +88,7 @@ const (
 	AffectsRedis      Affects = "redis"      // Redis restarts: rolling, replica first
 	AffectsKeepalived Affects = "keepalived" // keepalived reloads
 	AffectsGuard      Affects = "guard"      // the nftables rules are loaded again
-	AffectsSyslog     Affects = "syslog"     // rsyslog restarts
+	AffectsSyslog     Affects = "syslog"     // systemctl daemon-reload, and rsyslog restarts
 	AffectsUnits      Affects = "units"      // systemctl daemon-reload
 )
 
@@ -220,4 +219,4 @@ func (l Layout) KeepalivedPID() string { return path.Join(l.Run(), "keepalived.p
 func (l Layout) VRRPPID() string       { return path.Join(l.Run(), "vrrp.pid") }
 
 // GuardTable is the nftables table (family inet) of the guard's rules.
-func (l Layout) GuardTable() string { return "hapair_" + strings.ReplaceAll(l.Pair, "-", "_") }
+func (l Layout) GuardTable() string { return "hapair_" + l.Pair }
