@@ -1,0 +1,139 @@
+package drill
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// judge finds everything that is not as the drill and the invariants want it.
+func judge(d Drill, r *Result) []Deviation {
+	v := &findings{}
+	d.judge(v, r)
+	v.objectives(r)
+	v.invariants(r)
+	return v.found
+}
+
+// findings collects deviations.
+type findings struct{ found []Deviation }
+
+// expect adds a deviation unless ok.
+func (v *findings) expect(ok bool, rule, want, got string) {
+	if !ok {
+		v.found = append(v.found, Deviation{rule, want, got})
+	}
+}
+
+// judgeUntouched: nothing was done to the pair, so nothing may change.
+func judgeUntouched(v *findings, r *Result) {
+	v.stands("during the drill", r.After, r.Before.Primary)
+	moves := r.Faulted.VIPMoves
+	v.expect(moves == 0, "vip_moves", "the VIP stays on "+r.Before.Holder, plural(moves, "move")+" of the VIP")
+	for _, s := range r.Syncs {
+		v.expect(s.Full+s.Partial == 0, "syncs", "the replica stays connected",
+			fmt.Sprintf("%s served %d full and %d partial syncs", s.Host, s.Full, s.Partial))
+	}
+}
+
+// judgeFailover: the peer of the struck host takes over and keeps what it has
+// taken.
+func judgeFailover(v *findings, r *Result) {
+	struck, peer := r.Fault.Host, r.peer()
+	v.expect(r.After.Primary == peer, "roles", peer+" is the primary after the fault", orNobody(r.After.Primary)+" is")
+	v.expect(r.After.Holder == peer, "vip", peer+" has the VIP after the fault", orNobody(r.After.Holder)+" has")
+	v.expect(r.Faulted.VIPMoves == 1, "vip_moves", "one move of the VIP, to "+peer, plural(r.Faulted.VIPMoves, "move"))
+
+	v.stands("after recovery", r.Recovered, peer)
+	back := r.Recovery.VIPMoves
+	v.expect(back == 0, "vip_moves", "the VIP stays on "+peer+" while "+struck+" recovers", plural(back, "move")+" of the VIP")
+	for _, s := range r.Syncs {
+		v.expect(s.Host != struck || s.Full == 0, "never_back_in_time", struck+", whose data is the older, serves no full sync",
+			plural(int(s.Full), "full sync")+" from it")
+	}
+}
+
+// stands expects a whole pair with the named primary.
+func (v *findings) stands(when string, st *Standing, primary string) {
+	v.expect(st.Primary == primary, "roles", primary+" is the primary "+when, orNobody(st.Primary)+" is")
+	v.expect(st.Holder == primary, "vip", primary+" has the VIP "+when, orNobody(st.Holder)+" has")
+	for _, h := range st.Hosts {
+		v.expect(h.Keepalived, "keepalived", "keepalived runs on "+h.Host+" "+when, "it does not")
+		if h.Host == primary {
+			v.expect(h.VRRP == "MASTER" || h.VRRP == "", "vrrp", h.Host+" is MASTER "+when, h.VRRP)
+			continue
+		}
+		v.expect(h.VRRP == "BACKUP" || h.VRRP == "", "vrrp", h.Host+" is BACKUP "+when, h.VRRP)
+		v.expect(h.Redis == stateReplica, "roles", h.Host+" is the replica "+when, orNobody(h.Redis))
+		v.expect(h.Link, "link", "the replica "+h.Host+" has its link up "+when, "down")
+	}
+	v.expect(st.Healthy, "health", "the pair is healthy "+when, strings.Join(st.Problems, "; "))
+}
+
+// objectives: what the drill may cost.
+func (v *findings) objectives(r *Result) {
+	for _, p := range []struct {
+		when  string
+		phase *Phase
+	}{{"", r.Faulted}, {" during recovery", r.Recovery}} {
+		if p.phase == nil {
+			continue
+		}
+		for _, c := range []struct {
+			client Client
+			tally  Tally
+		}{{Eager, p.phase.Eager}, {Ordinary, p.phase.Ordinary}} {
+			got := c.tally.Outage.String()
+			if c.tally.Open {
+				got = "more than " + got + ": it had not ended"
+			}
+			v.expect(c.tally.Clients == 0 || c.tally.Outage <= r.Objective.MaxOutage, "max_outage",
+				fmt.Sprintf("%s clients miss at most %s%s", c.client, r.Objective.MaxOutage, p.when), got)
+		}
+	}
+	if most := r.Objective.MaxLost; most != nil {
+		v.expect(r.Ledger.Lost <= *most, "max_lost", fmt.Sprintf("at most %d acknowledged writes are lost", *most), fmt.Sprint(r.Ledger.Lost))
+	}
+}
+
+// invariants: what holds in every drill.
+func (v *findings) invariants(r *Result) {
+	v.expect(r.DualWritable == 0, "one_writer", "at no time both hosts take writes", "both did, for "+r.DualWritable.String())
+	v.expect(r.Ledger.LostLate == 0, "lost_late", "nothing is lost that the new primary acknowledged", plural(r.Ledger.LostLate, "write"))
+	v.expect(r.Ledger.Diverged == 0, "same_data", "both hosts hold the same writes in the end",
+		plural(r.Ledger.Diverged, "write")+" only one of them holds")
+}
+
+// peer is the host that was not struck.
+func (r *Result) peer() string {
+	for _, h := range r.Before.Hosts {
+		if h.Host != r.Fault.Host {
+			return h.Host
+		}
+	}
+	return ""
+}
+
+func orNobody(name string) string {
+	if name == "" {
+		return "nobody"
+	}
+	return name
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// counted is "3 × connection refused, 1 × read-only".
+func counted(kinds map[string]int) string {
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		parts = append(parts, fmt.Sprintf("%d × %s", kinds[kind], kind))
+	}
+	return strings.Join(parts, ", ")
+}

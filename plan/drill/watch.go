@@ -1,0 +1,213 @@
+package drill
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"hapair/remote"
+)
+
+//go:embed watch.sh
+var watchScript string
+
+// pingEvery is how often a watch compares clocks. Only the fastest answer
+// counts, so a few seconds of it tell the offset to a fraction of a round trip.
+const pingEvery = 100 * time.Millisecond
+
+// watch tells from inside a host, over one SSH session, when the VIP comes and
+// goes, and how far the host's clock is from the controller's.
+type watch struct {
+	host  remote.Host
+	vips  []netip.Addr
+	track *track
+	clock clock
+
+	mu     sync.Mutex
+	held   map[netip.Addr]bool
+	ready  chan struct{} // closed once the addresses are known
+	once   sync.Once
+	offset time.Duration // the host's clock less the controller's
+	trip   time.Duration // of the exchange that told the offset; 0: none yet
+}
+
+func newWatch(h remote.Host, vips []netip.Addr, t *track, c clock) *watch {
+	return &watch{host: h, vips: vips, track: t, clock: c, held: map[netip.Addr]bool{}, ready: make(chan struct{})}
+}
+
+// run watches until stop ends; that is no error.
+func (w *watch) run(stop context.Context) error {
+	questions, ask := io.Pipe()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(stop))
+	defer cancel()
+	done := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		defer ask.Close()
+		w.ask(stop, done, ask)
+	})
+	// The end of its input ends the script. One that does not hear of it, as
+	// its host is gone, is left alone.
+	unhook := context.AfterFunc(stop, func() {
+		ask.Close()
+		time.AfterFunc(closeTimeout, cancel)
+	})
+	defer unhook()
+	argv := []string{"sh", "-c", watchScript, "watch"}
+	for _, vip := range w.vips {
+		argv = append(argv, vip.String())
+	}
+	out := remote.NewLines(w.line)
+	_, err := w.host.Run(ctx, remote.Cmd{Name: "watch the VIP", Argv: argv, Stdin: questions, Stdout: out})
+	close(done)
+	questions.Close()
+	asking.Wait()
+	if stop.Err() != nil {
+		return nil
+	}
+	if err == nil {
+		err = errors.New("it ended by itself")
+	}
+	return fmt.Errorf("watch the VIP on %s: %w", w.host, err)
+}
+
+// closeTimeout is for a watch to end when its input has.
+const closeTimeout = 2 * time.Second
+
+func (w *watch) ask(stop context.Context, done <-chan struct{}, ask io.Writer) {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		question := fmt.Sprintf("ping %d\n", w.clock.now().Microseconds())
+		if n == 1 {
+			// By now the changes are being listened to.
+			question += "look\n"
+		}
+		if _, err := io.WriteString(ask, question); err != nil {
+			return
+		}
+		select {
+		case <-stop.Done():
+			return
+		case <-done:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// line takes one line of the script's output.
+func (w *watch) line(text string) {
+	at := w.clock.now()
+	switch fields := strings.Fields(text); {
+	case text == "looked":
+		w.announce(at)
+		w.once.Do(func() { close(w.ready) })
+	case len(fields) == 3 && fields[0] == "pong":
+		sent, err := strconv.ParseInt(fields[1], 10, 64)
+		told, ok := parseSeconds(fields[2])
+		if err == nil && ok {
+			w.compare(time.Duration(sent)*time.Microsecond, at, told)
+		}
+	default:
+		c, ok := parseChange(text)
+		if !ok {
+			return
+		}
+		w.mu.Lock()
+		w.held[c.addr] = !c.deleted
+		w.mu.Unlock()
+		if !c.at.IsZero() {
+			w.announce(min(at, w.local(c.at)))
+		}
+	}
+}
+
+// announce tells the track whether the host has the VIP: all of them.
+func (w *watch) announce(at time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, vip := range w.vips {
+		if !w.held[vip] {
+			w.track.sawVIP(at, false)
+			return
+		}
+	}
+	w.track.sawVIP(at, true)
+}
+
+// compare takes an exchange that tells the host's clock.
+func (w *watch) compare(sent, received time.Duration, told time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	trip := received - sent
+	if w.trip == 0 || trip < w.trip {
+		w.trip = trip
+		w.offset = told.Sub(w.clock.start.Round(0)) - (sent+received)/2
+	}
+}
+
+// local is a time of the host's clock on the drill's.
+func (w *watch) local(t time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return t.Sub(w.clock.start.Round(0)) - w.offset
+}
+
+// clocks is how far the host's clock is ahead, and the time of the exchange
+// that told so.
+func (w *watch) clocks() (offset, trip Millis) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Millis(w.offset), Millis(w.trip)
+}
+
+// addrChange is a line of ip-monitor(8) or ip-address(8).
+type addrChange struct {
+	at      time.Time // zero: not a change, it is there
+	deleted bool
+	addr    netip.Addr
+}
+
+// parseChange reads "[2026-11-22T12:42:22.407747] Deleted 3: eth3    inet
+// 192.168.1.220/32 scope global eth3\ …", where the time, the "Deleted" and
+// everything after the address may be missing.
+func parseChange(line string) (c addrChange, ok bool) {
+	if rest, found := strings.CutPrefix(line, "["); found {
+		stamp, rest, _ := strings.Cut(rest, "]")
+		at, err := time.Parse("2006-01-02T15:04:05.999999", stamp)
+		if err != nil {
+			return addrChange{}, false
+		}
+		c.at, line = at, rest
+	}
+	fields := strings.Fields(line)
+	if len(fields) > 0 && fields[0] == "Deleted" {
+		c.deleted, fields = true, fields[1:]
+	}
+	if len(fields) < 4 || fields[2] != "inet" && fields[2] != "inet6" {
+		return addrChange{}, false
+	}
+	addr, _, _ := strings.Cut(fields[3], "/")
+	var err error
+	c.addr, err = netip.ParseAddr(addr)
+	return c, err == nil
+}
+
+// parseSeconds reads what `date +%s.%N` prints.
+func parseSeconds(text string) (time.Time, bool) {
+	whole, fraction, _ := strings.Cut(text, ".")
+	s, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || len(fraction) != 9 {
+		return time.Time{}, false
+	}
+	ns, err := strconv.ParseInt(fraction, 10, 64)
+	return time.Unix(s, ns), err == nil
+}

@@ -1,0 +1,32 @@
+# Watches which VIPs are on this host, for as long as somebody asks.
+#
+#   sh -c "$(cat watch.sh)" watch VIP...
+#
+# Prints each change of an address as `ip -o -ts monitor address` does, in UTC.
+# Standard input holds questions, one a line:
+#   look      the addresses among the VIPs that are here now, as
+#             `ip -o address show` does; then "looked"
+#   ping N    answers "pong N SECONDS", by this host's clock
+# Its end is the end of the watch: nothing stays behind when the connection
+# breaks.
+set -eu
+export LC_ALL=C TZ=UTC0
+
+ip -o -ts monitor address </dev/null &
+monitor=$!
+trap 'kill "$monitor" 2>/dev/null || :' EXIT
+trap 'exit 129' HUP INT TERM
+
+while read -r question n; do
+	case $question in
+	look)
+		for vip in "$@"; do
+			ip -o address show to "$vip"
+		done
+		echo looked
+		;;
+	ping)
+		echo "pong $n $(date +%s.%N)"
+		;;
+	esac
+done
