@@ -8,7 +8,6 @@ package pair
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
 	"net"
@@ -95,5 +94,3 @@ func (u *unreachable) Dial(context.Context, string, string) (net.Conn, error) { 
 func (u *unreachable) Upload(context.Context, io.Reader, int64, string, fs.FileMode) error {
 	return u.err
 }
-
-var errSkeleton = errors.New("skeleton")

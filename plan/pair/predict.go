@@ -1,23 +1,130 @@
 package pair
 
 import (
+	"fmt"
 	"time"
 
 	"hapair/plan/spec"
+	"hapair/templates"
 )
 
 // Prediction is the outage to expect of one documented case, as an eager
-// client sees it: from the spec's timing alone.
+// client sees it: from the spec's own timing, while the preferred host serves
+// and the other one is a replica in sync.
 type Prediction struct {
-	Case string // the drill that tries it: "kill-redis", "stop-keepalived", …
-	What string // what happens: "the primary's Redis dies"
-	// The outage: at best, on average, and at worst.
-	Min, Typical, Max time.Duration
+	Case string `json:"case"` // the drill that tries it: "kill-redis", "stop-keepalived", …
+	What string `json:"what"` // "the primary's Redis dies"
+	// The longest interval without an acknowledged write: at best, on average,
+	// and at worst.
+	Min     time.Duration `json:"min_ns"`
+	Typical time.Duration `json:"typical_ns"`
+	Max     time.Duration `json:"max_ns"`
 	// LosesTail: writes that the replica has not received yet are lost.
-	LosesTail bool
-	// Because is the arithmetic, in words.
-	Because string
+	LosesTail bool   `json:"loses_tail"`
+	Because   string `json:"because"` // the arithmetic, in words
 }
 
+// span is how long something takes: at best, on average, at worst.
+type span struct{ min, typical, max time.Duration }
+
+func exactly(d time.Duration) span { return span{d, d, d} }
+
+func (s span) plus(t span) span { return span{s.min + t.min, s.typical + t.typical, s.max + t.max} }
+
+func (s span) String() string {
+	if s.min == s.max {
+		return brief(s.min)
+	}
+	return brief(s.min) + " to " + brief(s.max)
+}
+
+// What the shell hooks take, each some calls of redis-cli, on a small host.
+var (
+	checkTakes = span{20 * time.Millisecond, 40 * time.Millisecond, 150 * time.Millisecond}  // redis_check.sh finds Redis dead
+	takeover   = span{40 * time.Millisecond, 80 * time.Millisecond, 300 * time.Millisecond}  // master.sh promotes
+	handover   = span{60 * time.Millisecond, 120 * time.Millisecond, 500 * time.Millisecond} // release.sh: drained, fenced
+	// silence is what master.sh waits for a peer that does not even refuse: its
+	// peer_timeout.
+	silence = exactly(500 * time.Millisecond)
+)
+
 // Predict is the outage to expect of each documented case.
-func Predict(p *spec.Pair) []Prediction { return nil }
+func Predict(p *spec.Pair) []Prediction {
+	t := timingOf(p)
+	found := span{0, t.check / 2, t.check}
+	tries := checkTakes
+	for range p.Check.Retries {
+		tries = tries.plus(exactly(p.Check.RetryDelay)).plus(checkTakes)
+	}
+	noticed := span{2*t.advert + t.skew, 2*t.advert + t.advert/2 + t.skew, 3*t.advert + t.skew}
+	released := exactly(t.skew).plus(exactly(t.linger))
+	noticed = noticed.plus(exactly(t.linger))
+
+	predict := func(name, what string, losesTail bool, because string, parts ...span) Prediction {
+		var sum span
+		for _, part := range parts {
+			sum = sum.plus(part)
+		}
+		return Prediction{name, what, sum.min, sum.typical, sum.max, losesTail, because}
+	}
+	return []Prediction{
+		predict("kill-redis", "the primary's Redis dies", true,
+			fmt.Sprintf("the next check after %s, its tries %s, VRRP after a release %s, promotion %s", found, tries, released, takeover),
+			found, tries, released, takeover),
+		predict("stop-keepalived", "keepalived stops on the primary, Redis lives", false,
+			fmt.Sprintf("drain and fence %s, VRRP after a release %s, promotion %s; and the replica's lag, up to %s", handover, released, takeover, brief(p.Failover.SyncTimeout)),
+			handover, released, takeover),
+		predict("kill-both", "keepalived and Redis die on the primary", true,
+			fmt.Sprintf("three adverts missed %s, promotion %s", noticed, takeover),
+			noticed, takeover),
+		predict("power-off", "the primary's host loses power", true,
+			fmt.Sprintf("three adverts missed %s, promotion %s, and %s until the silent peer counts as dead", noticed, takeover, silence),
+			noticed, takeover, silence),
+	}
+}
+
+// timing is what a spec's VRRP and check come to on its keepalived.
+type timing struct {
+	advert time.Duration
+	// skew is what the other host waits longer the lower its priority is:
+	// (256 − priority)/256 of a second in VRRP version 2 (RFC 3768, 6.1), of an
+	// advert interval in version 3 (RFC 5798, 6.1).
+	skew time.Duration
+	// linger: before keepalived 2.0, a host that becomes MASTER first sends one
+	// advert and takes the VIP with the next.
+	linger time.Duration
+	check  time.Duration // interval, as this keepalived can keep it
+}
+
+func timingOf(p *spec.Pair) timing {
+	t := timing{advert: p.Keepalived.AdvertInterval, check: p.Check.Interval}
+	unit := t.advert
+	if t.advert%time.Second == 0 && p.Hosts[1].Address.Is4() {
+		unit = time.Second
+	}
+	t.skew = time.Duration(256-p.Hosts[1].Priority) * unit / 256
+
+	if src := p.Keepalived.Install.Source; src != nil {
+		if v, err := templates.ParseVersion(src.Version); err == nil {
+			if !v.AtLeast(2, 0, 0) {
+				t.linger = t.advert
+			}
+			if !v.Has(templates.FractionalCheck) {
+				t.check = (t.check + time.Second - 1).Truncate(time.Second)
+			}
+		}
+	}
+	return t
+}
+
+// brief is a duration as people say it: three figures at most.
+func brief(d time.Duration) string {
+	switch {
+	case d < 10*time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	default:
+		return d.Round(100 * time.Millisecond).String()
+	}
+}

@@ -1,0 +1,160 @@
+package pair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"hapair/remote"
+)
+
+// Error is a step that did not come about, told so that its reader knows where
+// things stand and what to do.
+type Error struct {
+	Host string // empty: the pair as a whole
+	Step string // "start keepalived"
+	Err  error
+	Seen string   // what was seen last
+	Log  []string // what the host said about it, oldest first
+	Hint string   // what to do now
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Host != "" {
+		b.WriteString(e.Host + ": ")
+	}
+	fmt.Fprintf(&b, "%s: %v", e.Step, e.Err)
+	if e.Seen != "" {
+		fmt.Fprintf(&b, "; seen last: %s", e.Seen)
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrStalled is a wait in which nothing moved any more.
+var ErrStalled = errors.New("gave up waiting")
+
+const (
+	// A wait looks again soon at first, then ever less often: it costs a tenth
+	// of its length at most, and does not keep a host busy with answers.
+	pollMin = 50 * time.Millisecond
+	pollMax = 500 * time.Millisecond
+	// waitMax bounds a wait in which something moves all the time, as in a link
+	// that comes up and breaks again.
+	waitMax = time.Hour
+)
+
+// patience is how long a wait goes on while it sees nothing move. VRRP takes
+// four adverts, the check one interval to notice and another to act, each hook
+// up to the sync timeout; the rest is for a slow host.
+func (p *Pair) patience() time.Duration {
+	s := p.spec
+	check := s.Check.Interval + time.Duration(s.Check.Retries+1)*s.Check.Timeout + time.Duration(s.Check.Retries)*s.Check.RetryDelay
+	return 15*time.Second + 4*s.Keepalived.AdvertInterval + 2*check + s.Failover.SyncTimeout
+}
+
+// unitTimeout is for a host that falls silent while systemctl runs there; the
+// units have shorter timeouts of their own, the longest of them for a Redis
+// that saves all its data.
+const unitTimeout = 15 * time.Minute
+
+// look says what it sees, and whether that is what one waits for. An error
+// ends the wait: it will not come any more.
+type look func(ctx context.Context) (seen string, done bool, err error)
+
+// wait looks until it is done. It gives up with an *Error that wraps
+// ErrStalled once nothing has moved for the pair's patience.
+func (p *Pair) wait(ctx context.Context, step Step, look look) (seen string, err error) {
+	start := time.Now()
+	moved := start
+	for {
+		now, done, err := look(ctx)
+		if ctx.Err() != nil {
+			return seen, fmt.Errorf("stopped while waiting: %w", context.Cause(ctx))
+		}
+		if done || err != nil {
+			return now, err
+		}
+		if now != seen {
+			seen, moved = now, time.Now()
+			step.Progress(seen)
+		}
+		switch {
+		case time.Since(moved) > p.patience():
+			return seen, fmt.Errorf("%w: nothing moved for %s", ErrStalled, p.patience())
+		case time.Since(start) > waitMax:
+			return seen, fmt.Errorf("%w after %s", ErrStalled, waitMax)
+		}
+		pause := time.NewTimer(min(max(time.Since(start)/10, pollMin), pollMax))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
+	}
+}
+
+// step runs one step and reports it. do returns what has come of it; seen is
+// what it saw last, for an error.
+func (p *Pair) step(ctx context.Context, ev Events, i int, what, hint string, do func(Step) (result string, err error)) error {
+	host := ""
+	if i >= 0 {
+		host = p.spec.Hosts[i].Name
+	}
+	step := ev.Step(host, what)
+	result, err := do(step)
+	if err == nil {
+		step.Done(result, nil)
+		return nil
+	}
+	told, ok := err.(*Error)
+	if !ok {
+		told = &Error{Host: host, Step: what, Err: err, Seen: result, Hint: hint}
+		if i >= 0 && ctx.Err() == nil {
+			told.Log = p.lastWords(ctx, i)
+		}
+	}
+	step.Done(result, told)
+	return told
+}
+
+// pairwide is a step that is about both hosts.
+const pairwide = -1
+
+// lastWords is the end of the host's state log.
+func (p *Pair) lastWords(ctx context.Context, i int) []string {
+	log := p.observe(ctx, i).Log
+	return log[max(0, len(log)-5):]
+}
+
+// systemctl runs one verb on one unit of host i. What it says in its own
+// defence when it fails is systemd's journal of that unit.
+func (p *Pair) systemctl(ctx context.Context, i int, verb, unit string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, unitTimeout, fmt.Errorf("systemctl %s %s took more than %s", verb, unit, unitTimeout))
+	defer cancel()
+	if verb == "start" {
+		// A unit that failed too often of late is not started again. It fails
+		// where there is nothing to reset.
+		_, _ = p.hosts[i].Run(ctx, remote.Cmd{Argv: []string{"systemctl", "reset-failed", unit}})
+	}
+	_, err := p.hosts[i].Run(ctx, remote.Cmd{Argv: []string{"systemctl", verb, unit}})
+	var exit *remote.ExitError
+	if !errors.As(err, &exit) {
+		return err
+	}
+	res, journalErr := p.hosts[i].Run(ctx, remote.Cmd{
+		Argv: []string{"journalctl", "--unit", unit, "--lines", "10", "--output", "cat", "--no-pager", "--quiet"},
+	})
+	e := &Error{
+		Host: p.spec.Hosts[i].Name, Step: "systemctl " + verb + " " + unit, Err: err,
+		Hint: "See `systemctl status " + unit + "` on the host.",
+	}
+	if journalErr == nil {
+		e.Log = strings.Split(strings.TrimSpace(string(res.Stdout)), "\n")
+	}
+	return e
+}
