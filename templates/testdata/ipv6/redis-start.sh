@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts Redis, fenced: as the replica of a placeholder, whatever it was before.
 set -eu
-# shellcheck source=/dev/null
+# shellcheck source=pair.conf
 . /usr/local/keepalived/etc/keepalived/scripts/pair.conf
 
 log() {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stops Redis in an orderly way: it saves what its configuration says.
 set -eu
-# shellcheck source=/dev/null
+# shellcheck source=pair.conf
 . /usr/local/keepalived/etc/keepalived/scripts/pair.conf
 
 log() {
