@@ -46,7 +46,7 @@ func Sudo(h Host, b Become) Host {
 
 // becomeTimeout is for sudo to come to a decision; a wrong password takes PAM
 // some seconds, a dead directory server more.
-const becomeTimeout = 30 * time.Second
+var becomeTimeout = 30 * time.Second // shorter in tests
 
 type rootHost struct {
 	Host
@@ -149,6 +149,10 @@ func (h *rootHost) Upload(ctx context.Context, r io.Reader, size int64, path str
 	// Not /tmp, which is often small and in memory.
 	staged := "/var/tmp/.hapair." + word
 	if err := h.Host.Upload(ctx, r, size, staged, 0o600); err != nil {
+		var told *Error
+		if errors.As(err, &told) && told.Op == "upload" {
+			return &Error{Host: told.Host, Op: told.Op, Err: fmt.Errorf("%s, by way of %w", path, told.Err), Hint: told.Hint}
+		}
 		return err
 	}
 	_, err := h.Run(ctx, Cmd{
@@ -252,10 +256,12 @@ func (g *gate) Write(p []byte) (int, error) {
 	}
 	defer g.mu.Unlock()
 	g.held = append(g.held, p...)
-	if !g.started && g.take(":start;") {
-		g.started = true
-		g.held = nil // what the login shell's start files print is nobody's
-		g.onStart()
+	if !g.started {
+		if _, after, ok := bytes.Cut(g.held, []byte(g.mark+":start;")); ok {
+			g.started = true
+			g.held = after // what the login shell's start files print is nobody's
+			g.onStart()
+		}
 	}
 	for g.take(":password;") {
 		g.prompts++

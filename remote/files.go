@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed put.sh
@@ -69,9 +70,47 @@ func UploadByRun(ctx context.Context, r Runner, content io.Reader, size int64, p
 		return err
 	}
 	s := newFileStream()
-	s.add(path, "-", mode, size, content)
+	whole := &wholeReader{r: content, rest: size}
+	s.add(path, "-", mode, size, whole)
 	_, err := r.Run(ctx, Cmd{Name: "write " + path, Argv: []string{"sh", "-c", putScript}, Stdin: s.reader()})
+	if local := whole.failed(); err != nil && local != nil {
+		return local // which is why the host's end of it failed
+	}
 	return err
+}
+
+// wholeReader reads rest bytes, no fewer and no more.
+type wholeReader struct {
+	r    io.Reader
+	mu   sync.Mutex
+	rest int64
+	err  error
+}
+
+func (w *wholeReader) Read(p []byte) (int, error) {
+	w.mu.Lock()
+	rest := w.rest
+	w.mu.Unlock()
+	if rest == 0 {
+		return 0, io.EOF
+	}
+	n, err := w.r.Read(p[:min(int64(len(p)), rest)])
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rest -= int64(n)
+	if err == io.EOF && w.rest > 0 {
+		err = fmt.Errorf("the content ended %d bytes too soon", w.rest)
+	}
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
+
+func (w *wholeReader) failed() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // fileStream is the standard input of put.sh, which says its form.
@@ -87,10 +126,11 @@ func (s *fileStream) line(text string) {
 	s.parts = append(s.parts, strings.NewReader(text+"\n"))
 }
 
+// add appends a file whose content is size bytes.
 func (s *fileStream) add(path, owner string, mode fs.FileMode, size int64, content io.Reader) {
 	s.line(fmt.Sprintf("%d %04o %s", size, UnixMode(mode), owner))
 	s.line(path)
-	s.parts = append(s.parts, io.LimitReader(content, size))
+	s.parts = append(s.parts, content)
 }
 
 func (s *fileStream) reader() io.Reader {
