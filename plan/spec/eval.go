@@ -31,9 +31,6 @@ const (
 	fileMark mark = "file"
 )
 
-// falseValue is false.
-var falseValue = cty.False
-
 // decoder turns parsed files into a Spec and collects what is wrong.
 type decoder struct {
 	diags     hcl.Diagnostics

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 var secretName = regexp.MustCompile(`(?i)pass|auth|secret|token|credential`)
@@ -132,5 +133,5 @@ func sensitive(body *hclsyntax.Body) bool {
 		return false
 	}
 	v, diags := attr.Expr.Value(nil)
-	return diags.HasErrors() || !v.IsKnown() || v.IsNull() || !v.RawEquals(falseValue)
+	return diags.HasErrors() || !v.IsKnown() || v.IsNull() || !v.RawEquals(cty.False)
 }

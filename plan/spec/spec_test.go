@@ -351,6 +351,15 @@ pair "cache" {
 	}
 }
 
+// IPv6 is as good as IPv4, as long as a pair keeps to one of them.
+func TestIPv6(t *testing.T) {
+	in(t, map[string]string{"hapair.hcl": strings.ReplaceAll(strings.ReplaceAll(smallest, "192.168.1.", "2001:db8::"), "220\"", "220/64\"")})
+	p := mustLoad(t, Inputs{}).Pairs[0]
+	if got, want := fmt.Sprint(p.VIPs, p.Hosts[0].Address), "[2001:db8::220/64] 2001:db8::218"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // Many pairs cost no more each than a few do.
 func TestManyPairs(t *testing.T) {
 	var b strings.Builder
