@@ -1,0 +1,40 @@
+# Tasks of this repository. `make` alone lists them.
+
+GO ?= go
+# Checks that the linters are the same everywhere.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+TIMEOUT = 60m
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint bench tools clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/hapair
+	@$(GO) build -o bin/hapair ./cmd/hapair
+
+demo: tools build ## a pair on two throw-away hosts, end to end: plan, apply, drills (needs root)
+	@e2e/demo.sh
+
+test: tools lint ## everything: lint, unit, golden, property, CLI scripts, then hosts in a lab (needs root)
+	$(GO) test -timeout $(TIMEOUT) $$($(GO) list ./... | grep -v '/e2e$$')
+	$(GO) test -timeout $(TIMEOUT) ./e2e/...
+
+lint: build ## gofmt, go vet, staticcheck, and shellcheck over all shell, rendered scripts included
+	@unformatted=$$(gofmt -l cmd e2e plan remote templates); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	find .ci/run cmd e2e plan remote templates \( -name "*.sh" -o -name run \) -type f -exec shellcheck {} +
+	@rm -rf bin/rendered
+	@for spec in examples/*.hcl; do bin/hapair render --quiet -f $$spec --out bin/rendered/$$(basename $$spec .hcl) || exit 1; done
+	find bin/rendered -name '*.sh' -exec shellcheck {} +
+
+bench: tools build ## measure what the README promises (needs root; takes a while)
+	$(GO) test -timeout $(TIMEOUT) -run '^$$' -bench . -benchtime 1x ./e2e/...
+
+tools: ## install what lab and tests need on Debian (needs root)
+	@remote/lab/install.sh
+
+clean: ## remove what was built here; caches under ~/.cache/hapair stay
+	rm -rf bin report

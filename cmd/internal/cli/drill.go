@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"hapair/cmd/internal/view"
+	"hapair/plan/drill"
+	"hapair/plan/spec"
+)
+
+type drillOptions struct {
+	pairOptions
+	names   []string
+	json    bool
+	writers int
+	rate    int
+}
+
+// documented is the name of the suite of the document's own drills.
+const documented = "documented"
+
+func newCmdDrill(a *app, run func(*drillOptions) error) *cobra.Command {
+	o := &drillOptions{}
+	cmd := &cobra.Command{
+		Use:     "drill {list | documented | NAME...}",
+		GroupID: groupRun,
+		Short:   "Prove by experiment that failover works, and measure it",
+		Long: `drill injects a fault into the running pair, proves that it landed, and measures
+what clients felt, with real writers through the VIP: the longest time without
+an acknowledged write, and acknowledged writes that were lost. Every drill ends
+with the documented recovery.
+
+A drill begins on a healthy pair only, and leaves a healthy one behind: it
+recovers the pair after Ctrl-C, too. ` + "`documented`" + ` is the suite of the
+document's own drills, in its order.`,
+		Example: `  hapair drill list
+  hapair drill kill-redis
+  hapair drill documented --writers 8 --rate 500
+  hapair drill documented --json | jq 'select(.type == "drill_result")'`,
+		Args:      someArguments("the name of a drill; hapair drill list shows them"),
+		ValidArgs: append(drillNames(), documented),
+		RunE: func(_ *cobra.Command, names []string) error {
+			o.names = names
+			if run != nil {
+				return run(o)
+			}
+			return drillRun(a, o)
+		},
+	}
+	o.addFlags(cmd)
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON, one object a line")
+	cmd.Flags().IntVar(&o.writers, "writers", drill.DefaultLoad.Eager, "eager writers, `N`; two ordinary ones write beside them")
+	cmd.Flags().IntVar(&o.rate, "rate", drill.DefaultLoad.Rate, "writes per second of each writer, `R`")
+	cmd.AddCommand(newCmdDrillList(a))
+	return cmd
+}
+
+func newCmdDrillList(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Short:   "Say which drills there are and what each does",
+		Example: "  hapair drill list",
+		Args:    noArguments,
+		RunE: func(*cobra.Command, []string) error {
+			a.human().Drills(drill.Catalogue())
+			return nil
+		},
+	}
+}
+
+func drillRun(a *app, o *drillOptions) error {
+	v := a.show(o.json)
+	drills, err := chosenDrills(o.names)
+	if err != nil {
+		return err
+	}
+	if o.writers < 1 || o.rate < 1 {
+		return errors.New("--writers and --rate want at least 1")
+	}
+	p, err := o.loadOne(v)
+	if err != nil {
+		return err
+	}
+	hosts, err := a.connectAll(a.stop.asked, &spec.Spec{Pairs: []*spec.Pair{p}}, v)
+	if err != nil {
+		return err
+	}
+	defer hosts.close()
+
+	events, done := v.Drill([2]string{p.Hosts[0].Name, p.Hosts[1].Name})
+	bench := &drill.Bench{
+		Pair:   hosts.pair(p),
+		Events: events,
+		Load:   drill.Load{Eager: o.writers, Ordinary: drill.DefaultLoad.Ordinary, Rate: o.rate},
+	}
+	results, err := runDrills(a, bench, drills)
+	done()
+	if err != nil {
+		return err
+	}
+	v.Drilled(results)
+	if drill.ExitCode(results) != drill.ExitPassed {
+		return &drillError{results}
+	}
+	v.Next([]view.Hint{
+		{Command: "hapair status" + o.again(), Why: "both hosts at a glance"},
+	})
+	return nil
+}
+
+// runDrills ends after the drill under way, which recovers the pair, when it is
+// asked to, and leaves everything as it is when it is told so again.
+func runDrills(a *app, bench *drill.Bench, drills []drill.Drill) ([]*drill.Result, error) {
+	finished := make(chan []*drill.Result, 1)
+	go func() { finished <- bench.Suite(a.stop.asked, drills) }()
+	select {
+	case results := <-finished:
+		return results, nil
+	case <-a.stop.now.Done():
+		return nil, fmt.Errorf("dropped in the middle of a drill: a fault may still be there; hapair status shows how the pair stands, hapair recover brings it back: %w", context.Cause(a.stop.now))
+	}
+}
+
+func chosenDrills(names []string) ([]drill.Drill, error) {
+	var drills []drill.Drill
+	for _, name := range names {
+		if name == documented {
+			drills = append(drills, drill.Documented()...)
+			continue
+		}
+		d, ok := drill.ByName(name)
+		if !ok {
+			return nil, fmt.Errorf("there is no drill %q: there are %s, and the suite %s", name, strings.Join(drillNames(), ", "), documented)
+		}
+		drills = append(drills, d)
+	}
+	return drills, nil
+}
+
+func drillNames() []string {
+	var names []string
+	for _, d := range drill.Catalogue() {
+		names = append(names, d.Name)
+	}
+	return names
+}

@@ -1,0 +1,259 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/charmbracelet/lipgloss"
+
+	"hapair/plan/drill"
+)
+
+// Drill implements View: the timeline scrolls by, and on a terminal a live line
+// says what goes on meanwhile.
+func (h *Human) Drill(hosts [2]string) (drill.Events, func()) {
+	d := &drillShow{h: h, wide: max(lipgloss.Width(hosts[0]), lipgloss.Width(hosts[1]))}
+	return d, h.begin(d.lines)
+}
+
+type drillShow struct {
+	h    *Human
+	wide int // columns of the longer host name
+
+	mu    sync.Mutex
+	name  string // of the drill under way; empty: none
+	phase string
+	since time.Time
+}
+
+// Started implements drill.Events.
+func (d *drillShow) Started(pairName string, dr drill.Drill) {
+	d.set(dr.Name, "looking at the pair")
+	if d.h.Quiet {
+		return
+	}
+	st := d.h.out.styles
+	title := dr.Summary
+	if dr.Case > 0 {
+		title += fmt.Sprintf(" (case %d)", dr.Case)
+	}
+	text := "\n" + st.title.Render(dr.Name) + "  " + title + "\n"
+	for _, line := range wrap("expected: "+dr.Expect, d.h.out.textWidth()-2) {
+		text += "  " + st.dim.Render(line) + "\n"
+	}
+	d.h.print(&d.h.out, text)
+}
+
+func (d *drillShow) set(name, phase string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if name != d.name {
+		d.since = d.h.clock()
+	}
+	d.name, d.phase = name, phase
+}
+
+// phases is what goes on after an event.
+var phases = map[drill.EventType]string{
+	drill.SteadyState:   "injecting the fault",
+	drill.FaultInjected: "waiting for proof that the fault landed",
+	drill.FaultVerified: "waiting for the pair to take over",
+	drill.FirstAck:      "watching what comes late",
+	drill.RecoveryStart: "recovering the host",
+	drill.Recovered:     "watching what comes late",
+	drill.ReadBack:      "comparing with the ledger",
+}
+
+// Happened implements drill.Events.
+func (d *drillShow) Happened(e drill.Event) {
+	if phase := phases[e.Type]; phase != "" {
+		d.set(d.name, phase)
+	}
+	if d.h.Quiet {
+		return
+	}
+	st := d.h.out.styles
+	at := ""
+	if e.Type != drill.SteadyState {
+		at = sinceFault(e.At)
+	}
+	text := printable(e.Text)
+	switch e.Type {
+	case drill.FaultInjected:
+		text = st.bad.Render(text)
+	case drill.FirstAck, drill.Recovered:
+		text = st.good.Render(text)
+	case drill.FaultVerified, drill.RecoveryStep, drill.SteadyState:
+		text = st.dim.Render(text)
+	}
+	d.h.print(&d.h.out, fmt.Sprintf("  %10s  %s  %s", at, st.title.Render(pad(e.Host, d.wide)), text))
+}
+
+// sinceFault is a time of the timeline: "+312 ms".
+func sinceFault(m drill.Millis) string {
+	if m < 0 {
+		return m.String()
+	}
+	return "+" + m.String()
+}
+
+// Finished implements drill.Events.
+func (d *drillShow) Finished(r *drill.Result) {
+	d.set("", "")
+	if !d.h.Quiet {
+		d.h.print(&d.h.out, "  "+resultLine(d.h.out.styles, r))
+	}
+}
+
+// lines are the live ones.
+func (d *drillShow) lines(int) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.name == "" {
+		return nil
+	}
+	st := d.h.err.styles
+	took := d.h.clock().Sub(d.since)
+	return []string{fmt.Sprintf("  %s %s  %s  %s", st.warn.Render(spinner(took)), st.title.Render(d.name), d.phase, st.dim.Render(elapsed(took)))}
+}
+
+// resultLine is what came of one drill, in a line.
+func resultLine(st styles, r *drill.Result) string {
+	parts := []string{verdictMark(st, r.Verdict) + " " + st.bold.Render(r.Drill) + " " + verdictStyle(st, r.Verdict).Render(string(r.Verdict))}
+	if r.Faulted != nil {
+		parts = append(parts, fmt.Sprintf("outage %s eager, %s ordinary", r.Outage(drill.Eager), r.Outage(drill.Ordinary)))
+	}
+	if r.Ledger != nil {
+		parts = append(parts, "lost "+lostText(r.Ledger))
+	}
+	if r.Reason != "" {
+		parts = append(parts, printable(r.Reason))
+	}
+	return strings.Join(parts, "  ")
+}
+
+func lostText(b *drill.Balance) string { return fmt.Sprintf("%d of %d", b.Lost, b.Acknowledged) }
+
+func verdictMark(st styles, v drill.Verdict) string {
+	switch v {
+	case drill.Passed:
+		return st.good.Render("✓")
+	case drill.Inconclusive:
+		return st.warn.Render("?")
+	default:
+		return st.bad.Render("✗")
+	}
+}
+
+func verdictStyle(st styles, v drill.Verdict) lipgloss.Style {
+	switch v {
+	case drill.Passed:
+		return st.good
+	case drill.Inconclusive:
+		return st.warn
+	default:
+		return st.bad
+	}
+}
+
+// Drilled implements View: all results side by side, what deviated, and the
+// verdict.
+func (h *Human) Drilled(results []*drill.Result) {
+	st := h.out.styles
+	g := grid{columns: []column{
+		{title: "DRILL"}, {title: "VERDICT"}, {title: "EAGER", right: true}, {title: "ORDINARY", right: true}, {title: "PREDICTED", right: true, spare: 2},
+		{title: "LOST", right: true}, {title: "VIP", spare: 1}, {title: "BACK AS", spare: 3},
+	}}
+	for _, r := range results {
+		g.rows = append(g.rows, drillRow(st, r))
+	}
+	var b strings.Builder
+	b.WriteString("\nLongest time without an acknowledged write through the VIP, and acknowledged writes lost:\n")
+	b.WriteString(g.render(&h.out, "  "))
+	for _, r := range results {
+		for _, d := range r.Deviations {
+			fmt.Fprintf(&b, "  %s %s: %s\n", st.bad.Render("✗"), r.Drill, printable(d.String()))
+		}
+		if r.Reason != "" {
+			fmt.Fprintf(&b, "  %s %s: %s\n", verdictMark(st, r.Verdict), r.Drill, printable(r.Reason))
+		}
+		for _, note := range r.Notes {
+			fmt.Fprintf(&b, "  %s\n", st.dim.Render(r.Drill+": "+printable(note)))
+		}
+	}
+	b.WriteString(verdictLine(st, results) + "\n")
+	h.print(&h.out, b.String())
+}
+
+func drillRow(st styles, r *drill.Result) []cell {
+	row := []cell{
+		{r.Drill, st.bold}, {string(r.Verdict), verdictStyle(st, r.Verdict)},
+		{"", st.plain}, {"", st.plain}, {"", st.dim}, {"", st.plain}, {"", st.plain}, {"", st.plain},
+	}
+	if r.Faulted != nil {
+		row[2].text, row[3].text = r.Outage(drill.Eager).String(), r.Outage(drill.Ordinary).String()
+	}
+	if p := r.Predicted; p != nil {
+		row[4].text = "≤ " + p.Max.String()
+	}
+	if b := r.Ledger; b != nil {
+		row[5].text = fmt.Sprint(b.Lost)
+		if b.Lost > 0 {
+			row[5].style = st.warn
+		}
+	}
+	if r.Before != nil && r.After != nil {
+		row[6].text = orNone(r.Before.Holder) + " → " + orNone(r.After.Holder)
+		if r.Before.Holder == r.After.Holder {
+			row[6].text = "stays on " + orNone(r.After.Holder)
+		}
+	}
+	if r.Fault != nil && r.Recovered != nil {
+		for _, host := range r.Recovered.Hosts {
+			if host.Host == r.Fault.Host {
+				row[7].text = strings.TrimSpace(host.Redis + " " + host.VRRP)
+			}
+		}
+	}
+	return row
+}
+
+// verdictLine is the verdict on all drills together.
+func verdictLine(st styles, results []*drill.Result) string {
+	count := map[drill.Verdict]int{}
+	for _, r := range results {
+		count[r.Verdict]++
+	}
+	passed := fmt.Sprintf("%d of %s passed", count[drill.Passed], plural(len(results), "drill"))
+	if count[drill.Passed] == len(results) {
+		return st.good.Bold(true).Render("All is as promised: " + passed + ".")
+	}
+	var parts []string
+	for _, v := range []drill.Verdict{drill.Failed, drill.Deviated, drill.Inconclusive} {
+		if count[v] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[v], v))
+		}
+	}
+	return st.bad.Render(passed + "; " + strings.Join(parts, ", ") + ".")
+}
+
+// Drills lists drills and what each does.
+func (h *Human) Drills(drills []drill.Drill) {
+	st := h.out.styles
+	var b strings.Builder
+	for _, d := range drills {
+		name := st.bold.Render(d.Name)
+		if d.Case > 0 {
+			name += st.dim.Render(fmt.Sprintf("  case %d of the document", d.Case))
+		}
+		b.WriteString(name + "\n")
+		for _, text := range []string{d.Summary, "expected: " + d.Expect} {
+			for _, line := range wrap(text, h.out.textWidth()-4) {
+				b.WriteString("    " + line + "\n")
+			}
+		}
+	}
+	h.print(&h.out, b.String())
+}

@@ -1,0 +1,63 @@
+package view
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+
+	"hapair/plan/pair"
+	"hapair/remote/redisctl"
+)
+
+func sampleState() pair.State {
+	up := pair.Unit{Installed: true, Active: "active", PID: 812}
+	return pair.State{
+		Name: "cache",
+		VIPs: []netip.Addr{netip.MustParseAddr("192.168.1.220")},
+		Port: 6379,
+		Hosts: [2]pair.HostState{
+			{
+				Name: "a", Address: netip.MustParseAddr("192.168.1.218"),
+				VIPs:       []netip.Addr{netip.MustParseAddr("192.168.1.220")},
+				Keepalived: pair.Keepalived{Unit: up, Version: "2.3.3", VRRP: pair.Master},
+				Redis: pair.Redis{Unit: up, Rank: 15, Info: &redisctl.Info{
+					Product: "redis", Version: "7.0.15", Role: redisctl.Primary, Offset: 4200, AOF: true, AOFLastWriteOK: true, LastSaveOK: true,
+					Replicas: []redisctl.Connected{{Addr: "192.168.1.219:6379", State: "online", Offset: 4200}},
+				}},
+				Log: []string{
+					`2026-11-22T12:29:59.000Z level=info host=a by=master vip=yes role=replica msg="the VIP is here"`,
+					`2026-11-22T12:30:01.123Z level=info host=a by=master vip=yes role=primary msg="promoted, epoch 3"`,
+				},
+			},
+			{
+				Name: "b", Address: netip.MustParseAddr("192.168.1.219"),
+				Keepalived: pair.Keepalived{Unit: up, Version: "2.3.3", VRRP: pair.Backup},
+				Redis: pair.Redis{Unit: up, Rank: 14, Info: &redisctl.Info{
+					Product: "redis", Version: "7.0.15", Role: redisctl.Replica, Offset: 4000, Primary: "192.168.1.218:6379", LinkUp: true, AOF: true, AOFLastWriteOK: true, LastSaveOK: true,
+				}},
+				Log: []string{`2026-11-22T12:30:00.500Z level=info host=b by=backup vip=no role=replica msg="follow a"`, "not a line of ours"},
+			},
+		},
+	}
+}
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // what is shown is local time
+	m.Run()
+}
+
+func TestStatus(t *testing.T) {
+	onDevices(t, "status", func(h *Human) { h.Status([]pair.State{sampleState()}) })
+}
+
+func TestStatusOfATroubledPair(t *testing.T) {
+	onDevices(t, "status-trouble", func(h *Human) {
+		s := sampleState()
+		s.Hosts[0] = pair.HostState{Name: "a", Address: s.Hosts[0].Address, Err: errors.New("a: connect: dial tcp 192.168.1.218:22: i/o timeout")}
+		s.Hosts[1].Hold = "the peer's data may be newer"
+		s.Hosts[1].Redis.Info.LinkUp = false
+		s.Hosts[1].Keepalived.VRRP = pair.Fault
+		h.Status([]pair.State{s})
+	})
+}
