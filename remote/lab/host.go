@@ -26,7 +26,7 @@ const hostPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 const bootTimeout = 60 * time.Second
 
 //go:embed boot.sh
-var bootScript string
+var bootScript []byte
 
 // nsName is the lab's network namespace as "ip netns" knows it.
 func nsName(lab string) string { return "hapair-" + lab }
@@ -128,7 +128,7 @@ func (l *Lab) PowerOn(ctx context.Context, host string) error {
 		return err
 	}
 	argv := []string{
-		"sh", "-c", bootScript, "boot.sh", l.NetNS(), strings.Join(cgroups, " "),
+		"sh", l.bootScript(), l.NetNS(), strings.Join(cgroups, " "),
 		"--directory=" + hostRoot(l.s.Name, host),
 		"--machine=" + machine(l.s.Name, host), "--hostname=" + host,
 		"--network-bridge=br0", "--boot", "--quiet", "--console=pipe",

@@ -25,4 +25,4 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 # The list is split on purpose: one word per package.
 # shellcheck disable=SC2086
-apt-get install -y -qq --no-install-recommends $missing >&2
+apt-get install -y -qq --no-install-recommends $missing >/dev/null

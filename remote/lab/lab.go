@@ -169,6 +169,8 @@ func (l *Lab) ConsoleLog(host string) string {
 // Root is the host's root directory as this machine sees it.
 func (l *Lab) Root(host string) string { return hostRoot(l.s.Name, host) }
 
+func (l *Lab) bootScript() string { return filepath.Join(l.Dir(), "boot.sh") }
+
 func labDir(name string) string        { return filepath.Join(stateDir, name) }
 func hostDir(name, host string) string { return filepath.Join(labDir(name), "hosts", host) }
 func hostRoot(name, host string) string {

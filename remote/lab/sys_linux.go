@@ -20,11 +20,11 @@ func Check() error {
 	if _, err := apt.Codename(); err != nil {
 		return fmt.Errorf("a lab can't run here: %w", err)
 	}
-	if missing := missingTools(); len(missing) > 0 {
-		return fmt.Errorf("a lab needs programs that this machine lacks: apt-get install %s", strings.Join(missing, " "))
-	}
 	if os.Geteuid() != 0 {
 		return errors.New("a lab makes network namespaces and mounts, which takes root: run it with sudo")
+	}
+	if missing := missingTools(); len(missing) > 0 {
+		return fmt.Errorf("a lab needs programs that this machine lacks: apt-get install %s", strings.Join(missing, " "))
 	}
 	return nil
 }

@@ -102,6 +102,9 @@ func (l *Lab) make(ctx context.Context, base base, progress func(string)) error 
 	if err := makeHostsDir(filepath.Join(l.Dir(), "hosts")); err != nil {
 		return err
 	}
+	if err := os.WriteFile(l.bootScript(), bootScript, 0o755); err != nil {
+		return err
+	}
 	progress("network")
 	if err := l.makeNetwork(ctx); err != nil {
 		return err
@@ -139,10 +142,11 @@ func (l *Lab) makeNetwork(ctx context.Context) error {
 		return err
 	}
 	bits := l.s.Hosts[0].Address.Bits()
-	// With a fixed address of its own the bridge keeps it as hosts come and go.
+	// A plain switch: it floods multicast, and keeps its own address, which
+	// would otherwise change as hosts come and go.
 	commands := [][]string{
 		{"link", "set", "lo", "up"},
-		{"link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge"},
+		{"link", "add", "br0", "address", "02:00:00:00:00:01", "type", "bridge", "mcast_snooping", "0"},
 		{"address", "add", netip.PrefixFrom(l.s.Forwarder.Addr(), bits).String(), "dev", "br0"},
 	}
 	if l.s.Gateway.IsValid() {
