@@ -61,8 +61,8 @@ func TestFilesRefuse(t *testing.T) {
 }
 
 // A check that keepalived ends itself counts as failed: it must have had its
-// full time.
-func TestCheckBackstop(t *testing.T) {
+// full time. So must a replica whose primary died.
+func TestCheckTimes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ms := func(name string, min int) time.Duration {
 			return time.Duration(rapid.IntRange(min, 5000).Draw(t, name)) * time.Millisecond
@@ -82,6 +82,10 @@ func TestCheckBackstop(t *testing.T) {
 		}
 		if i := v.CheckInterval(); i%time.Second != 0 || i < h.Check.Interval {
 			t.Fatalf("interval %s of %s: this keepalived knows whole seconds", i, h.Check.Interval)
+		}
+		// The hooks compare it with INFO's seconds, in the shell's whole numbers.
+		if limit := v.StaleLimit(); limit%time.Second != 0 || limit < longest {
+			t.Fatalf("stale limit %s", limit)
 		}
 	})
 }

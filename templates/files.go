@@ -223,9 +223,11 @@ func (v view) FollowTimeout() time.Duration {
 }
 
 // StaleLimit is how long a replica may have been without its primary and still
-// take its place: the longest in which this pair notices a death, and 10 s.
+// take its place, in seconds as Redis counts them: the longest in which this
+// pair notices a death, and 10 s.
 func (v view) StaleLimit() time.Duration {
-	return v.CheckInterval() + v.checkTime() + v.masterDownTime() + 10*time.Second
+	limit := v.CheckInterval() + v.checkTime() + v.masterDownTime() + 10*time.Second
+	return time.Duration(wholeSeconds(limit)) * time.Second
 }
 
 // ShutdownSeconds bounds Redis' orderly stop, in which it may save all data.
