@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,8 +72,10 @@ func KnownDirective(product Product, version Version, name string) (known bool, 
 // isModuleDirective: from Redis 7.0 on, a loaded module has directives of its
 // own, MODULE.NAME, which only it can judge.
 func isModuleDirective(v Version, name string) bool {
-	return v.AtLeast(7, 0, 0) && strings.Contains(name, ".")
+	return v.AtLeast(7, 0, 0) && moduleDirective.MatchString(name)
 }
+
+var moduleDirective = regexp.MustCompile(`^[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+$`)
 
 // owned are the directives that the spec cannot set, and why.
 var owned = map[string]string{
@@ -80,6 +83,8 @@ var owned = map[string]string{
 	"replica-read-only":        "a writable replica would be a second writer",
 	"replica-serve-stale-data": "a replica that refuses PING looks dead to the check",
 	"replica-priority":         "the hooks keep the rank of the data there",
+	"min-replicas-to-write":    "the hooks keep it: set failover { durability = … }",
+	"bind":                     "the VIP comes and goes, and Redis would never listen on it",
 	"port":                     "set redis { port = … }",
 	"requirepass":              "set redis { password = … }",
 	"masterauth":               "set redis { password = … }",
@@ -126,12 +131,12 @@ var spoken = map[string]bool{
 	"role": true, "select": true, "shutdown": true, "slaveof": true, "sync": true,
 }
 
-// canonical is the newest name of a directive: Redis took to saying replica in
-// 5.0 and listpack in 7.0, Valkey to saying primary in 8.1, and each still takes
-// the older ones.
-func canonical(name string) string { return newest.Replace(strings.ToLower(name)) }
+// canonical is one name for a directive that has several: Redis took to saying
+// replica in 5.0 and listpack in 7.0, Valkey to saying primary in 8.0 and
+// commandlog in 8.1, and each still takes the older names.
+func canonical(name string) string { return oneName.Replace(strings.ToLower(name)) }
 
-var newest = strings.NewReplacer(
+var oneName = strings.NewReplacer(
 	"slaveof", "replicaof",
 	"slaves", "replicas",
 	"slave", "replica",
@@ -139,6 +144,8 @@ var newest = strings.NewReplacer(
 	"primaryauth", "masterauth",
 	"primaryuser", "masteruser",
 	"busy-reply-threshold", "lua-time-limit",
+	"commandlog-execution-slower-than", "slowlog-log-slower-than",
+	"commandlog-slow-execution-max-len", "slowlog-max-len",
 )
 
 // String is the line of redis.conf.
@@ -203,8 +210,8 @@ func (v view) FromPair() []Directive {
 // those that the spec or hapair sets: a directive with several lines, such as
 // save, is replaced as a set.
 //
-// bind is left out, as the document does: Redis listens everywhere, because the
-// VIP comes and goes.
+// bind is left out, as in the document: Redis opens its addresses at its start,
+// when the VIP is not here.
 func (v view) FromDistribution() ([]Directive, error) {
 	text, err := distributed(v.Redis.Product, v.Redis.Version)
 	if err != nil {

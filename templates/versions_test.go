@@ -131,6 +131,9 @@ func TestCheckDirective(t *testing.T) {
 		{Directive{"replicaof", "10.0.0.1 6379"}, "hooks set roles"},
 		{Directive{"SLAVE-read-only", "no"}, "second writer"},
 		{Directive{"requirepass", "secret"}, "redis { password"},
+		{Directive{"m.x yes\nreplicaof", "10.0.0.1 6379"}, "no directive"},
+		{Directive{"bind", "192.168.1.218 127.0.0.1"}, "VIP comes and goes"},
+		{Directive{"min-slaves-to-write", "1"}, "durability"},
 		{Directive{"rename-command", `Config ""`}, "call CONFIG by its name"},
 		{Directive{"timeout", "300\nreplicaof 10.0.0.1 6379"}, "one line"},
 		{Directive{"logfile", `"/tmp/x`}, "not closed"},
@@ -149,6 +152,36 @@ func TestCheckDirective(t *testing.T) {
 	gone := CheckDirective(redis, Version{7, 0, 15}, Directive{"gopher-enabled", "no"})
 	if gone == nil || !strings.Contains(gone.Error(), "gone since redis 7.0.0") {
 		t.Errorf("gopher-enabled on 7.0: %v", gone)
+	}
+}
+
+// The spec's directive replaces hapair's and the distribution's, under whatever
+// name, and all lines of it.
+func TestPrecedence(t *testing.T) {
+	for _, test := range []struct {
+		product   Product
+		version   Version
+		directive Directive
+		gone      []string
+	}{
+		{ProductRedis, Version{7, 0, 15}, Directive{"appendfsync", "always"}, []string{"appendfsync everysec"}},
+		{ProductRedis, Version{6, 0, 16}, Directive{"save", "3600 1"}, []string{"save 900 1", "save 300 10"}},
+		{ProductRedis, Version{7, 0, 15}, Directive{"hash-max-ziplist-entries", "64"}, []string{"hash-max-listpack-entries 512"}},
+		{ProductRedis, Version{7, 0, 15}, Directive{"slave-lazy-flush", "yes"}, []string{"replica-lazy-flush no"}},
+		{ProductValkey, Version{8, 1, 1}, Directive{"slowlog-max-len", "9"}, []string{"commandlog-slow-execution-max-len 128"}},
+		{ProductRedis, Version{2, 8, 4}, Directive{"tcp-keepalive", "0"}, []string{"tcp-keepalive 60"}},
+	} {
+		h := fast(test.product, test.version, Version{2, 3, 3})
+		h.Redis.Config = []Directive{test.directive}
+		conf := shown(t, h)["redis.conf"]
+		if !strings.HasSuffix(conf, "\n"+test.directive.String()+"\n") {
+			t.Errorf("%s is not last, where nothing overrides it:\n%s", test.directive, conf)
+		}
+		for _, line := range test.gone {
+			if strings.Contains(conf, "\n"+line+"\n") {
+				t.Errorf("%s %s: %q in spite of %q", test.product, test.version, line, test.directive)
+			}
+		}
 	}
 }
 
