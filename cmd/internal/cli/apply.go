@@ -87,9 +87,9 @@ func applyRun(a *app, o *applyOptions) error {
 	}
 	v.Applied(p, time.Since(start))
 	v.Next([]view.Hint{
-		{Command: "hapair status" + o.again(), Why: "both hosts at a glance"},
-		{Command: "hapair drill documented" + o.again(), Why: "prove the failover, measured"},
-		{Command: "hapair plan" + o.again(), Why: "nothing is left to do"},
+		o.hint(s, "status", "both hosts at a glance"),
+		o.hint(s, "drill documented", "prove the failover, measured"),
+		o.hint(s, "plan", "nothing is left to do"),
 	})
 	return nil
 }

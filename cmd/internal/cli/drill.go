@@ -86,7 +86,8 @@ func drillRun(a *app, o *drillOptions) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := a.connectAll(a.stop.asked, &spec.Spec{Pairs: []*spec.Pair{p}}, v)
+	s := &spec.Spec{Pairs: []*spec.Pair{p}}
+	hosts, err := a.connectAll(a.stop.asked, s, v)
 	if err != nil {
 		return err
 	}
@@ -107,9 +108,7 @@ func drillRun(a *app, o *drillOptions) error {
 	if drill.ExitCode(results) != drill.ExitPassed {
 		return &drillError{results}
 	}
-	v.Next([]view.Hint{
-		{Command: "hapair status" + o.again(), Why: "both hosts at a glance"},
-	})
+	v.Next([]view.Hint{o.hint(s, "status", "both hosts at a glance")})
 	return nil
 }
 

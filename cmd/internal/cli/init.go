@@ -10,6 +10,7 @@ import (
 
 	"hapair/cmd/internal/view"
 	"hapair/plan/spec"
+	"hapair/remote"
 )
 
 type initOptions struct {
@@ -55,12 +56,12 @@ func initRun(a *app, o *initOptions) error {
 	v.Text("Wrote " + o.file + ".")
 	named := ""
 	if o.file != spec.DefaultFile {
-		named = " -f " + o.file
+		named = " -f " + remote.Quote(o.file)
 	}
 	v.Next([]view.Hint{
-		{Command: "$EDITOR " + o.file, Why: "name your hosts and the virtual IP"},
-		{Command: "hapair validate" + named, Why: "check it, touching no host"},
-		{Command: "hapair plan" + named, Why: "see what would change"},
+		{Command: "$EDITOR " + remote.Quote(o.file), Why: "name your hosts and the virtual IP"},
+		{Command: program() + " validate" + named, Why: "check it, touching no host"},
+		{Command: program() + " plan" + named, Why: "see what would change"},
 	})
 	return nil
 }

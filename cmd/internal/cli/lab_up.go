@@ -59,10 +59,11 @@ func labUpRun(ctx context.Context, a *app, o *labUpOptions) error {
 		hosts = append(hosts, view.LabHost{Name: h.Name, Address: h.Address.String(), Interface: h.Interface})
 	}
 	v.LabUp(l.Name(), l.SSHConfig(), hosts)
+	call := program() + " lab "
 	v.Next([]view.Hint{
-		{Command: "hapair lab exec" + o.again() + " -- hapair plan" + o.again(), Why: "run hapair in the lab's network"},
-		{Command: "hapair lab ssh" + o.again() + " " + p.Hosts[0].Name, Why: "look around on a host"},
-		{Command: "hapair lab down" + o.again(), Why: "remove all of it"},
+		{Command: call + "exec" + o.flags() + " -- " + program() + " plan" + o.flags(), Why: "run hapair in the lab's network"},
+		{Command: call + "ssh" + o.flags() + " " + p.Hosts[0].Name, Why: "look around on a host"},
+		{Command: call + "down" + o.flags(), Why: "remove all of it"},
 	})
 	return nil
 }

@@ -7,6 +7,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -94,8 +95,8 @@ type interrupts struct {
 
 // watchSignals turns signals into contexts, until they are released.
 func watchSignals() (_ interrupts, release func()) {
-	asked, ask := context.WithCancel(context.Background())
-	now, drop := context.WithCancel(context.Background())
+	asked, ask := context.WithCancelCause(context.Background())
+	now, drop := context.WithCancelCause(context.Background())
 
 	// nohup has SIGHUP ignored, and a shell's background job SIGINT: so be it.
 	ending := slices.DeleteFunc([]os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}, signal.Ignored)
@@ -109,10 +110,10 @@ func watchSignals() (_ interrupts, release func()) {
 
 	released := make(chan struct{})
 	go func() {
-		for _, end := range []context.CancelFunc{ask, drop} {
+		for _, end := range []context.CancelCauseFunc{ask, drop} {
 			select {
-			case <-received:
-				end()
+			case s := <-received:
+				end(fmt.Errorf("interrupted (%v)", s))
 			case <-released:
 				return
 			}
@@ -121,8 +122,8 @@ func watchSignals() (_ interrupts, release func()) {
 	return interrupts{asked, now}, func() {
 		signal.Stop(received)
 		close(released)
-		ask()
-		drop()
+		ask(nil)
+		drop(nil)
 	}
 }
 

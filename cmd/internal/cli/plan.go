@@ -62,7 +62,7 @@ func planRun(ctx context.Context, a *app, o *planOptions) error {
 	if p.Empty() {
 		return nil
 	}
-	v.Next([]view.Hint{{Command: "hapair apply" + o.again(), Why: "make it so"}})
+	v.Next([]view.Hint{o.hint(s, "apply", "make it so")})
 	if o.detailedExitCode {
 		return errChanges
 	}

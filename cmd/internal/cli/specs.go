@@ -101,15 +101,3 @@ func checkHost(p *spec.Pair, name string) error {
 	}
 	return fmt.Errorf("--host %s: pair %s has no such host: it has %s and %s", name, p.Name, p.Hosts[0].Name, p.Hosts[1].Name)
 }
-
-// again is how this spec is named on another command line, for hints.
-func (o *pairOptions) again() string {
-	var b strings.Builder
-	for _, path := range o.paths {
-		b.WriteString(" -f " + path)
-	}
-	if o.pair != "" {
-		b.WriteString(" --pair " + o.pair)
-	}
-	return b.String()
-}

@@ -19,28 +19,40 @@ func (h *Human) Ask(ctx context.Context, question string) (string, error) {
 		if errors.Is(err, io.EOF) && line != "" {
 			err = nil
 		}
+		if _, ok := h.inputTerminal(); !ok && err == nil {
+			io.WriteString(h.err.w, "\n") // nobody pressed Enter here
+		}
 		return strings.TrimSpace(line), err
 	})
 }
 
 // AskSecret implements View.
 func (h *Human) AskSecret(ctx context.Context, question string) ([]byte, error) {
-	f, ok := h.in.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	fd, ok := h.inputTerminal()
+	if !ok {
 		return nil, errors.New("there is no terminal to ask on")
 	}
-	before, err := term.GetState(int(f.Fd()))
+	before, err := term.GetState(fd)
 	if err != nil {
 		return nil, err
 	}
 	// A Ctrl-C leaves the reading goroutine behind, and with it a terminal that
 	// shows nothing of what is typed.
-	defer term.Restore(int(f.Fd()), before)
+	defer term.Restore(fd, before)
 	return prompt(ctx, h.screen, question, func() ([]byte, error) {
-		secret, err := term.ReadPassword(int(f.Fd()))
+		secret, err := term.ReadPassword(fd)
 		io.WriteString(h.err.w, "\n")
 		return secret, err
 	})
+}
+
+// inputTerminal is standard input, where that is a terminal.
+func (s *screen) inputTerminal() (fd int, ok bool) {
+	f, ok := s.in.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	return int(f.Fd()), true
 }
 
 // prompt keeps the screen still while it waits for an answer. A read of
