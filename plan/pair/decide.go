@@ -156,18 +156,19 @@ func needsRecovery(s State) (hosts []int) {
 	return hosts
 }
 
-// canTakeOver says why host i cannot take over the service, if it cannot.
-func canTakeOver(s State, i int) error {
+// canTakeOver says why host i cannot take over the service, if it cannot: now,
+// with its keepalived running, or as soon as that is started.
+func canTakeOver(s State, i int, now bool) error {
 	h := s.Hosts[i]
 	switch seen, ok := s.replicaInSync(i); {
 	case !ok:
 		return fmt.Errorf("%s is not in sync: %s", h.Name, seen)
-	case !h.Keepalived.Running():
-		return fmt.Errorf("keepalived on %s is %s", h.Name, h.Keepalived.Active)
-	case h.Keepalived.VRRP == Fault:
-		return fmt.Errorf("%s is in VRRP FAULT", h.Name)
 	case h.Hold != "":
 		return fmt.Errorf("%s holds: %s", h.Name, h.Hold)
+	case now && !h.Keepalived.Running():
+		return fmt.Errorf("keepalived on %s is %s", h.Name, h.Keepalived.Active)
+	case now && h.Keepalived.VRRP == Fault:
+		return fmt.Errorf("%s is in VRRP FAULT", h.Name)
 	}
 	return nil
 }

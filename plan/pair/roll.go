@@ -2,7 +2,10 @@ package pair
 
 import (
 	"context"
+	"errors"
+	"path"
 
+	"hapair/remote"
 	"hapair/templates"
 )
 
@@ -21,18 +24,21 @@ func (p *Pair) Restart(ctx context.Context, ev Events, hosts ...string) error {
 }
 
 // Roll carries out changes on both hosts with at most one handover, and never
-// with two hosts that speak VRRP differently: each would take the VIP.
+// with two hosts that speak VRRP differently: each would take the VIP. Only
+// what a change needs is done:
 //
-//	replica:  keepalived stops
-//	primary:  keepalived takes over its change, alone; the VIP stays
-//	replica:  Redis restarts, keepalived starts, it is in sync again
-//	primary:  hands over; Redis restarts, keepalived starts, it is in sync again
+//	replica: keepalived stops, Redis restarts
+//	primary: keepalived reloads, and keeps the VIP
+//	replica: keepalived starts, it is in sync again
+//	primary: hands over, Redis restarts, keepalived starts, it is in sync again
 //
-// Only what a change needs is done. What does not run is left alone: it has the
-// changes once it is started. A pair that does not serve, although parts of it
-// run, is stopped and started. A keepalived that cannot be
-// reloaded (before 2.0) or whose program changed is restarted on the primary,
-// which interrupts the service for about four adverts.
+// A keepalived whose program changed, or that cannot be trusted to reload
+// (before 2.0), has to let go of the VIP. Then the replica's starts only when
+// the primary's has, which takes the adverts that it waits for in vain, three
+// to four.
+//
+// What does not run is left alone: it has the changes once it is started. A
+// pair that does not serve, although parts of it run, is stopped and started.
 func (p *Pair) Roll(ctx context.Context, ev Events, changes [2]Change) error {
 	s, err := p.see(ctx, "restart")
 	if err != nil {
@@ -44,6 +50,9 @@ func (p *Pair) Roll(ctx context.Context, ev Events, changes [2]Change) error {
 		}
 		if h.Keepalived.Down() {
 			changes[i].Keepalived = Keep
+		}
+		if changes[i].Keepalived == Reload && !reloads(h.Keepalived.Version) {
+			changes[i].Keepalived = Restart
 		}
 	}
 	if changes == ([2]Change{}) {
@@ -57,71 +66,79 @@ func (p *Pair) Roll(ctx context.Context, ev Events, changes [2]Change) error {
 		return p.Start(ctx, ev)
 	}
 	replica := 1 - primary
+	mine, its := changes[primary], changes[replica]
 	joined := s.Hosts[replica].Keepalived.Running()
-	if changes[primary].Redis {
-		if err := canTakeOver(s, replica); err != nil {
+	if mine.Redis || mine.Keepalived == Restart {
+		if err := canTakeOver(s, replica, true); err != nil {
 			return &Error{
-				Host: s.Hosts[primary].Name, Step: "restart Redis", Err: err,
+				Host: s.Hosts[primary].Name, Step: "restart", Err: err,
 				Hint: "Nothing was changed. Run `hapair recover --host " + s.Hosts[replica].Name + "` first: it has to take over meanwhile.",
 			}
 		}
 	}
 
-	if joined && (changes[replica] != Change{} || changes[primary].Keepalived != Keep) {
+	if joined && (its != Change{} || mine.Keepalived != Keep) {
 		if err := p.stopKeepalived(ctx, ev, replica); err != nil {
 			return err
 		}
 	}
-	if renewal := changes[primary].Keepalived; renewal != Keep {
-		if err := p.renewKeepalived(ctx, ev, primary, renewal); err != nil {
-			return err
-		}
-	}
-	if changes[replica].Redis {
+	if its.Redis {
 		if err := p.restartRedis(ctx, ev, replica); err != nil {
 			return err
 		}
 	}
-	if joined {
-		if err := p.join(ctx, ev, replica); err != nil {
+	if mine.Keepalived == Restart {
+		if its.Redis {
+			if err := p.attach(ctx, ev, replica); err != nil {
+				return err
+			}
+		}
+		if err := p.handOver(ctx, ev, primary, false); err != nil {
+			return err
+		}
+	} else {
+		if mine.Keepalived == Reload {
+			if err := p.reloadKeepalived(ctx, ev, primary); err != nil {
+				return err
+			}
+		}
+		if joined {
+			if err := p.join(ctx, ev, replica); err != nil {
+				return err
+			}
+		}
+		if !mine.Redis {
+			return nil
+		}
+		if err := p.handOver(ctx, ev, primary, true); err != nil {
 			return err
 		}
 	}
-	if !changes[primary].Redis {
-		return nil
-	}
-	if err := p.handOver(ctx, ev, primary); err != nil {
-		return err
-	}
-	if err := p.restartRedis(ctx, ev, primary); err != nil {
-		return err
+	if mine.Redis {
+		if err := p.restartRedis(ctx, ev, primary); err != nil {
+			return err
+		}
 	}
 	return p.join(ctx, ev, primary)
 }
 
-// renewKeepalived has keepalived on host i, which serves, take over a change
-// while the other host's is stopped.
-func (p *Pair) renewKeepalived(ctx context.Context, ev Events, i int, how Renewal) error {
-	unit := p.layout.KeepalivedUnit()
-	verb, what := "reload", "reload keepalived"
-	h := p.observe(ctx, i)
-	if how == Restart || !reloads(h.Keepalived.Version) {
-		verb, what = "restart", "restart keepalived"
-	}
-	err := p.step(ctx, ev, i, what, "", func(Step) (string, error) {
-		return "done", p.systemctl(ctx, i, verb, unit)
+// reloads reports whether a keepalived keeps its VIP while it reads its
+// configuration anew, whatever changed in it.
+func reloads(version string) bool {
+	v, err := templates.ParseVersion(version)
+	return err == nil && v.AtLeast(2, 0, 0)
+}
+
+// reloadKeepalived has keepalived on host i, which serves, read its
+// configuration anew while the other host's is stopped.
+func (p *Pair) reloadKeepalived(ctx context.Context, ev Events, i int) error {
+	err := p.step(ctx, ev, i, "reload keepalived", "", func(Step) (string, error) {
+		return "done", p.systemctl(ctx, i, "reload", p.layout.KeepalivedUnit())
 	})
 	if err != nil {
 		return err
 	}
 	return p.awaitServing(ctx, ev, i)
-}
-
-// reloads reports whether a keepalived keeps its VIP while it reads its
-// configuration anew, whatever changed. Before 2.0 it is not to be trusted.
-func reloads(version string) bool {
-	v, err := templates.ParseVersion(version)
-	return err == nil && v.AtLeast(2, 0, 0)
 }
 
 // restartRedis restarts Redis on host i, which does not serve.
@@ -130,4 +147,22 @@ func (p *Pair) restartRedis(ctx context.Context, ev Events, i int) error {
 		return err
 	}
 	return p.startRedis(ctx, ev, i)
+}
+
+// attach has host i follow the other one while its keepalived, which would
+// have called the hook, is stopped.
+func (p *Pair) attach(ctx context.Context, ev Events, i int) error {
+	hook := remote.Cmd{Argv: []string{path.Join(p.layout.Hooks(), "backup.sh"), "again"}}
+	return p.step(ctx, ev, i, "become a replica in sync", "See `hapair events` for what the hooks decided.", func(step Step) (string, error) {
+		return p.wait(ctx, step, func(ctx context.Context) (string, bool, error) {
+			// It ends after the sync timeout with an exit code when a sync takes
+			// longer; the next look calls it again.
+			var exit *remote.ExitError
+			if _, err := p.hosts[i].Run(ctx, hook); err != nil && !errors.As(err, &exit) {
+				return "cannot be reached: " + err.Error(), false, nil
+			}
+			seen, ok := p.Observe(ctx).replicaInSync(i)
+			return seen, ok, nil
+		})
+	})
 }

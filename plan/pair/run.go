@@ -65,7 +65,7 @@ func (p *Pair) Stop(ctx context.Context, ev Events, hosts ...string) error {
 	if len(chosen) == 1 {
 		i := chosen[0]
 		if serving, ok := s.Serving(); ok && serving == i {
-			if err := p.handOver(ctx, ev, i); err != nil {
+			if err := p.handOver(ctx, ev, i, true); err != nil {
 				return err
 			}
 		}
@@ -196,7 +196,7 @@ func (p *Pair) Switchover(ctx context.Context, ev Events, to string) error {
 	}
 	i := chosen[0]
 	if serving, ok := s.Serving(); !ok || serving != i {
-		if err := p.handOver(ctx, ev, 1-i); err != nil {
+		if err := p.handOver(ctx, ev, 1-i, true); err != nil {
 			return err
 		}
 	}
@@ -337,7 +337,7 @@ func (p *Pair) await(ctx context.Context, ev Events, i int, what string, done fu
 			return seen, err
 		}
 		e := &Error{
-			Host: h.Name, Step: what, Err: err, Seen: seen, Log: h.Log,
+			Host: h.Name, Step: what, Err: err, Seen: seen, Log: append(p.journal(ctx, i, p.layout.KeepalivedUnit()), h.Log...),
 			Hint: fmt.Sprintf("See `hapair events` for what the hooks decided, and on the host %s and %s.", p.layout.KeepalivedLog(), p.layout.RedisLog()),
 		}
 		if h.Hold != "" {
@@ -391,40 +391,69 @@ func (p *Pair) stopUnit(ctx context.Context, ev Events, i int, what, unit string
 }
 
 // handOver has the other host take over from host i, which serves, by stopping
-// keepalived there: its unit drains Redis, fences it and lets the VIP go. It
-// is not begun unless the other host is fit for it, and undone as far as
-// possible when that does not take over after all.
-func (p *Pair) handOver(ctx context.Context, ev Events, i int) error {
+// keepalived there: its unit drains Redis, fences it and lets the VIP go. The
+// other host's keepalived runs by then; or it is started only once the VIP is
+// free, for two that must not meet. It is not begun unless the other host is
+// fit for it, and keepalived is started again when that does not take over
+// after all.
+func (p *Pair) handOver(ctx context.Context, ev Events, i int, running bool) error {
 	to := 1 - i
 	name := p.spec.Hosts[to].Name
 	what := "hand over to " + name
+	unit := p.layout.KeepalivedUnit()
 	hint := "Run `hapair start`: it brings up the host with the newer data."
-	err := p.step(ctx, ev, i, what, hint, func(step Step) (string, error) {
+	return p.step(ctx, ev, i, what, hint, func(step Step) (string, error) {
 		s, err := p.see(ctx, what)
 		if err != nil {
 			return "", err
 		}
-		if err := canTakeOver(s, to); err != nil {
+		if err := canTakeOver(s, to, running); err != nil {
 			return "", &Error{
 				Host: s.Hosts[i].Name, Step: what, Err: err,
-				Hint: "Nothing was changed. Run `hapair recover --host " + name + "` first.",
+				Hint: "Run `hapair recover --host " + name + "` first. " + s.Hosts[i].Name + " goes on serving.",
 			}
 		}
-		if err := p.systemctl(ctx, i, "stop", p.layout.KeepalivedUnit()); err != nil {
-			return "", err
+		var seen string
+		if running {
+			err = p.systemctl(ctx, i, "stop", unit)
+		} else {
+			// The stop ends only when the other host has taken over.
+			if err = p.systemctl(ctx, i, "stop", unit, "--no-block"); err == nil {
+				seen, err = p.wait(ctx, step, func(ctx context.Context) (string, bool, error) {
+					seen, ok := p.observe(ctx, i).released()
+					return seen, ok, nil
+				})
+			}
+			if err == nil {
+				err = p.systemctl(ctx, to, "start", unit)
+			}
 		}
-		seen, err := p.wait(ctx, step, func(ctx context.Context) (string, bool, error) {
-			seen, ok := p.Observe(ctx).servingAt(to)
-			return name + ": " + seen, ok, nil
-		})
-		if errors.Is(err, ErrStalled) {
-			if again := p.systemctl(ctx, i, "start", p.layout.KeepalivedUnit()); again == nil {
+		if err == nil {
+			seen, err = p.wait(ctx, step, func(ctx context.Context) (string, bool, error) {
+				seen, ok := p.Observe(ctx).servingAt(to)
+				return name + ": " + seen, ok, nil
+			})
+		}
+		if err != nil && ctx.Err() == nil {
+			if again := p.systemctl(ctx, i, "start", unit); again == nil {
 				err = fmt.Errorf("%w (keepalived was started again on %s)", err, s.Hosts[i].Name)
 			}
 		}
 		return seen, err
 	})
-	return err
+}
+
+// released reports whether the host has let go of the service: fenced, no VIP.
+func (h HostState) released() (seen string, ok bool) {
+	switch {
+	case !h.Reachable():
+		return "cannot be reached: " + h.Err.Error(), false
+	case h.Redis.Role() == redisctl.Primary:
+		return h.Name + " is still the primary", false
+	case len(h.VIPs) > 0:
+		return h.Name + " still holds the VIP", false
+	}
+	return h.Name + " has let go", true
 }
 
 func vipList(s State) string {

@@ -196,8 +196,20 @@ func TestOrders(t *testing.T) {
 			do: func(ctx context.Context, p *Pair) error {
 				return p.Roll(ctx, Quiet{}, [2]Change{{Keepalived: Reload}, {Keepalived: Reload}})
 			},
-			want:    []string{"b: stop keepalived", "a: restart keepalived", "b: start keepalived"},
-			serving: "a",
+			want:    []string{"b: stop keepalived", "a: stop keepalived --no-block", "b: start keepalived", "a: start keepalived"},
+			serving: "b",
+		},
+		{
+			name: "roll the programs of both",
+			do: func(ctx context.Context, p *Pair) error {
+				return p.Roll(ctx, Quiet{}, [2]Change{{true, Restart}, {true, Restart}})
+			},
+			want: []string{
+				"b: stop keepalived", "b: stop redis", "b: start redis", "b: backup.sh again",
+				"a: stop keepalived --no-block", "b: start keepalived",
+				"a: stop redis", "a: start redis", "a: start keepalived",
+			},
+			serving: "b",
 		},
 		{
 			name: "roll everything",
@@ -205,7 +217,7 @@ func TestOrders(t *testing.T) {
 				return p.Roll(ctx, Quiet{}, [2]Change{{true, Reload}, {true, Reload}})
 			},
 			want: []string{
-				"b: stop keepalived", "a: reload keepalived", "b: stop redis", "b: start redis", "b: start keepalived",
+				"b: stop keepalived", "b: stop redis", "b: start redis", "a: reload keepalived", "b: start keepalived",
 				"a: stop keepalived", "a: stop redis", "a: start redis", "a: start keepalived",
 			},
 			serving: "b",
@@ -280,13 +292,13 @@ func TestWhatIsRefused(t *testing.T) {
 			name:    "restart of the primary while the replica is not in sync",
 			prepare: func(w *world) { w.hosts[1].link = false; w.broken[1] = true },
 			do:      func(ctx context.Context, p *Pair) error { return p.Restart(ctx, Quiet{}) },
-			want:    "a: restart Redis: b is not in sync: the link to a is down", hint: "hapair recover --host b",
+			want:    "a: restart: b is not in sync: the link to a is down", hint: "hapair recover --host b",
 		},
 		{
 			name:    "switchover to a host that holds",
 			prepare: func(w *world) { w.hosts[1].hold = "no room" },
 			do:      func(ctx context.Context, p *Pair) error { return p.Switchover(ctx, Quiet{}, "b") },
-			want:    "b is in VRRP FAULT", hint: "Nothing was changed",
+			want:    "a: hand over to b: b holds: no room", hint: "a goes on serving",
 		},
 		{
 			name: "promote while the other host serves",

@@ -131,30 +131,36 @@ func (p *Pair) lastWords(ctx context.Context, i int) []string {
 	return log[max(0, len(log)-5):]
 }
 
-// systemctl runs one verb on one unit of host i. What it says in its own
-// defence when it fails is systemd's journal of that unit.
-func (p *Pair) systemctl(ctx context.Context, i int, verb, unit string) error {
+// systemctl runs one verb on one unit of host i.
+func (p *Pair) systemctl(ctx context.Context, i int, verb, unit string, options ...string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, unitTimeout, fmt.Errorf("systemctl %s %s took more than %s", verb, unit, unitTimeout))
 	defer cancel()
 	if verb == "start" {
-		// A unit that failed too often of late is not started again. It fails
+		// A unit that failed too often of late is not started again. This fails
 		// where there is nothing to reset.
 		_, _ = p.hosts[i].Run(ctx, remote.Cmd{Argv: []string{"systemctl", "reset-failed", unit}})
 	}
-	_, err := p.hosts[i].Run(ctx, remote.Cmd{Argv: []string{"systemctl", verb, unit}})
+	_, err := p.hosts[i].Run(ctx, remote.Cmd{Argv: append([]string{"systemctl", verb, unit}, options...)})
 	var exit *remote.ExitError
 	if !errors.As(err, &exit) {
 		return err
 	}
-	res, journalErr := p.hosts[i].Run(ctx, remote.Cmd{
-		Argv: []string{"journalctl", "--unit", unit, "--lines", "10", "--output", "cat", "--no-pager", "--quiet"},
-	})
-	e := &Error{
+	return &Error{
 		Host: p.spec.Hosts[i].Name, Step: "systemctl " + verb + " " + unit, Err: err,
+		Log:  p.journal(ctx, i, unit),
 		Hint: "See `systemctl status " + unit + "` on the host.",
 	}
-	if journalErr == nil {
-		e.Log = strings.Split(strings.TrimSpace(string(res.Stdout)), "\n")
+}
+
+// journal is the end of what systemd noted about a unit of host i, and of what
+// its programs said.
+func (p *Pair) journal(ctx context.Context, i int, unit string) []string {
+	res, err := p.hosts[i].Run(ctx, remote.Cmd{
+		Argv: []string{"journalctl", "--unit", unit, "--lines", "10", "--output", "cat", "--no-pager", "--quiet"},
+	})
+	text := strings.TrimSpace(string(res.Stdout))
+	if err != nil || text == "" {
+		return nil
 	}
-	return e
+	return strings.Split(text, "\n")
 }

@@ -149,7 +149,7 @@ func (w *world) act(i int, what string) {
 		}
 	case "start keepalived":
 		m.keepalived, m.pending = "active", hookLooks
-	case "stop keepalived", "restart keepalived":
+	case "stop keepalived", "stop keepalived --no-block":
 		m.keepalived, m.vip = "inactive", false
 		if m.primary { // drained and fenced
 			if peer.master == m.redisAddr() && peer.link {
@@ -158,9 +158,8 @@ func (w *world) act(i int, what string) {
 			m.primary, m.master = false, placeholder
 		}
 		peer.pending = hookLooks
-		if what == "restart keepalived" {
-			m.keepalived, m.pending = "active", hookLooks
-		}
+	case "backup.sh again":
+		m.follow(peer)
 	case "reload keepalived":
 	case "promote.sh --force":
 		m.force, m.hold = true, ""
@@ -184,8 +183,7 @@ func (w *world) hooks(i int) {
 	case m.primary:
 		m.vip = true
 	case peerServes && (peer.keepalived == "active" || peer.vip):
-		m.master, m.link, m.offset, m.keys = peer.redisAddr(), true, peer.offset, peer.keys
-		m.rank = peer.rank&^3 + 2
+		m.follow(peer)
 	case !peer.vip && !peerServes:
 		m.vip = true
 		if m.rank < peer.rank && !m.force {
@@ -195,6 +193,11 @@ func (w *world) hooks(i int) {
 		m.primary, m.master, m.link = true, "", false
 		m.rank = max(m.rank, peer.rank)&^3 + 7
 	}
+}
+
+func (m *machine) follow(peer *machine) {
+	m.master, m.link, m.offset, m.keys = peer.redisAddr(), true, peer.offset, peer.keys
+	m.rank = peer.rank&^3 + 2
 }
 
 func (w *world) observation(m *machine) string {
