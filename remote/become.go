@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -23,7 +24,7 @@ var installScript string
 
 // Become says how a login user gets root's rights.
 type Become struct {
-	Method   string // "sudo", "doas", or "none" (also ""): the login user is used as it is
+	Method   string // "sudo", "doas", or "none" (also ""): the login user will do
 	Password string // what sudo asks for; empty where it asks for nothing
 }
 
@@ -35,11 +36,11 @@ type Become struct {
 // the other. Refusal to become root, for whatever reason, is an *Error with Op
 // "become root" and never an *ExitError. Commands run with LC_ALL=C.
 //
-// Cancelling the context ends the command itself too, where h only ends what
-// belongs to its login user.
+// Cancelling the context ends the command with a second one, whatever the
+// method: sshd passes no signal on to what is root's.
 func Sudo(h Host, b Become) Host {
-	if b.Method == "" || b.Method == "none" {
-		return h
+	if b.Method = cmp.Or(b.Method, "none"); b.Method == "none" {
+		b.Password = ""
 	}
 	return &rootHost{Host: h, become: b}
 }
@@ -106,6 +107,9 @@ func (h *rootHost) run(ctx context.Context, c Cmd) (res Result, group int, err e
 		inner.Stdin = (*gateInput)(g)
 	}
 	res, err = h.Host.Run(ctx, inner)
+	if method == "none" {
+		g.pass()
+	}
 	ready, group, said, stderr := g.outcome()
 	res.Stderr = stderr
 
@@ -144,6 +148,9 @@ func (h *rootHost) kill(group int) {
 func (h *rootHost) Upload(ctx context.Context, r io.Reader, size int64, path string, mode fs.FileMode) error {
 	if err := CheckPath(path); err != nil {
 		return err
+	}
+	if h.become.Method == "none" {
+		return h.Host.Upload(ctx, r, size, path, mode)
 	}
 	word := strings.ToLower(rand.Text())
 	// Not /tmp, which is often small and in memory.
@@ -300,6 +307,16 @@ func (g *gate) close() {
 	defer g.mu.Unlock()
 	g.closed = true
 	g.change.Broadcast()
+}
+
+// pass makes what was held the command's own words: nobody else spoke.
+func (g *gate) pass() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.ready {
+		g.ready = true
+		_, _ = g.out.Stderr().Write(g.held) // as good as the end of the command
+	}
 }
 
 func (g *gate) passwordRefused() bool {

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Runs a command as root, as the login user may.
 #   become.sh METHOD MARK COMMAND...
 # MARK is a random word. On standard error this prints, each once,
@@ -5,7 +6,8 @@
 #   MARK:ready:GROUP   the command starts now, as root, in process group GROUP
 # and sudo asks for the password, where it was told that there is one
 # (METHOD sudo-password), with the prompt MARK:password, on standard input.
-# So the reader knows whose words it reads, and whose input it writes.
+# METHOD none runs it as the login user. So the reader knows whose words it
+# reads, and whose input it writes.
 set -eu
 method=$1
 mark=$2
@@ -22,7 +24,9 @@ shift
 exec "$@"'
 set -- sh -c "$announce" sh "$mark" "$@"
 
-[ "$(id -u)" != 0 ] || exec "$@"
+if [ "$method" = none ] || [ "$(id -u)" = 0 ]; then
+	exec "$@"
+fi
 case $method in
 sudo) exec sudo -n -- "$@" ;;
 sudo-password) exec sudo -S -p "$mark:password;" -- "$@" ;;

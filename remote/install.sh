@@ -1,3 +1,4 @@
+#!/bin/sh
 # Makes an uploaded file root's and puts it in its place.
 #   install.sh SOURCE PATH MODE WORD
 # SOURCE is gone afterwards, whatever happens. PATH is the old file or the

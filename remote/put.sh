@@ -1,3 +1,4 @@
+#!/bin/sh
 # Puts files in place: all of them, or (short of a failing rename) none.
 # Standard input:
 #   a random word, then for each file

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Removes the files named on standard input, one a line; those that are not
 # there are no error. A directory is refused.
 set -eu

@@ -136,13 +136,13 @@ func (s *Scripted) Run(ctx context.Context, c remote.Cmd) (remote.Result, error)
 		}
 	}
 	res, err := s.answer(ctx, call)
-	if err != nil {
-		return res, err
-	}
 	out := remote.NewOutput(c)
 	_, errOut := out.Stdout().Write(res.Stdout)
 	_, errErr := out.Stderr().Write(res.Stderr)
-	return out.Result(), errors.Join(errOut, errErr)
+	if err == nil {
+		err = errors.Join(errOut, errErr)
+	}
+	return out.Result(), err
 }
 
 // Upload answers as Run does, to the line "upload PATH".
