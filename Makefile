@@ -25,10 +25,11 @@ lint: build ## gofmt, go vet, staticcheck, and shellcheck over all shell, render
 	@unformatted=$$(gofmt -l cmd e2e plan remote templates); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	find .ci/run cmd e2e plan remote templates \( -name "*.sh" -o -name run \) -type f -exec shellcheck {} +
+	shellcheck .ci/run e2e/*.sh
+	shellcheck --shell=sh $$(find plan remote -name '*.sh' -not -path '*/testdata/*')
 	@rm -rf bin/rendered
 	@for spec in examples/*.hcl; do bin/hapair render --quiet -f $$spec --out bin/rendered/$$(basename $$spec .hcl) || exit 1; done
-	find bin/rendered -name '*.sh' -exec shellcheck {} +
+	shellcheck --external-sources $$(find bin/rendered -name pair.conf -printf '--source-path=%h ') $$(find bin/rendered -name '*.sh')
 
 bench: tools build ## measure what the README promises (needs root; takes a while)
 	$(GO) test -timeout $(TIMEOUT) -run '^$$' -bench . -benchtime 1x ./e2e/...

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -21,17 +22,16 @@ func TestMain(m *testing.M) {
 // TestScripts runs hapair as people and pipelines do, on machines where no host
 // answers. What happens on hosts is tested in e2e.
 func TestScripts(t *testing.T) {
-	examples, err := os.OpenRoot("../../../examples")
+	examples, err := filepath.Abs("../../../examples")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer examples.Close()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("EXAMPLES", examples.Name())
+			env.Setenv("EXAMPLES", examples)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
