@@ -29,6 +29,11 @@ type cell struct {
 }
 
 func (g grid) render(to *stream, indent string) string {
+	for i := len(g.columns) - 1; i >= 0; i-- {
+		if g.columns[i].spare > 0 && g.empty(i) {
+			g.drop(i)
+		}
+	}
 	if !to.terminal {
 		return g.plain(indent)
 	}
@@ -125,6 +130,11 @@ func (g *grid) leaveOut() bool {
 	}
 	g.drop(worst)
 	return true
+}
+
+// empty reports whether nothing stands in a column.
+func (g grid) empty(column int) bool {
+	return !slices.ContainsFunc(g.rows, func(row []cell) bool { return row[column].text != "" })
 }
 
 // drop takes a column out.

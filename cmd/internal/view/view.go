@@ -91,15 +91,20 @@ func (h *Human) Next(steps []Hint) {
 	if h.Quiet || h.NoHints || len(steps) == 0 {
 		return
 	}
-	longest := 0
+	command, why := 0, 0
 	for _, s := range steps {
-		longest = max(longest, len(s.Command))
+		command, why = max(command, len(s.Command)), max(why, len(s.Why))
 	}
+	width := h.err.width()
 	st := h.err.styles
 	var b strings.Builder
 	b.WriteString("\n" + st.bold.Render("Try next") + "\n")
 	for _, s := range steps {
-		fmt.Fprintf(&b, "  %s%s  %s\n", st.title.Render(s.Command), strings.Repeat(" ", longest-len(s.Command)), st.dim.Render(s.Why))
+		if width > 0 && command+why+4 > width {
+			fmt.Fprintf(&b, "  %s\n    %s\n", st.dim.Render(s.Why+":"), st.title.Render(s.Command))
+			continue
+		}
+		fmt.Fprintf(&b, "  %s  %s\n", st.title.Render(pad(s.Command, command)), st.dim.Render(s.Why))
 	}
 	h.print(&h.err, b.String())
 }
