@@ -102,7 +102,7 @@ func (s State) servingAt(i int) (seen string, ok bool) {
 	h, peer := s.Hosts[i], s.Hosts[1-i]
 	switch {
 	case !h.Reachable():
-		seen = "cannot be reached: " + h.Err.Error()
+		seen = unreachableError{h}.Error()
 	case !h.Keepalived.Running():
 		seen = "keepalived is " + h.Keepalived.Active
 	case len(peer.VIPs) > 0:
@@ -132,7 +132,7 @@ func (s State) servingAt(i int) (seen string, ok bool) {
 func (h HostState) answering() (seen string, ok bool) {
 	switch {
 	case !h.Reachable():
-		return "cannot be reached: " + h.Err.Error(), false
+		return unreachableError{h}.Error(), false
 	case h.Redis.Info == nil:
 		return h.Redis.Trouble, false
 	case h.Redis.Info.Loading:

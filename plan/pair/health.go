@@ -94,7 +94,7 @@ func (a *assessment) whole() bool {
 }
 
 func (a *assessment) unreachable(h HostState, level Level) {
-	a.add(level, h.Name, "cannot be reached: "+h.Err.Error(),
+	a.add(level, h.Name, unreachableError{h}.Error(),
 		"Try `ssh "+h.Name+" true` with the address and user of the spec. If the host is down, bring it back; it comes up as the replica.")
 }
 
@@ -254,7 +254,7 @@ func (s State) replicaInSync(i int) (seen string, ok bool) {
 	h, peer := s.Hosts[i], s.Hosts[1-i]
 	switch info := h.Redis.Info; {
 	case !h.Reachable():
-		seen = "cannot be reached: " + h.Err.Error()
+		seen = unreachableError{h}.Error()
 	case info == nil:
 		seen = "Redis does not answer: " + h.Redis.Trouble
 	case info.Loading:

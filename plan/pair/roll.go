@@ -159,7 +159,7 @@ func (p *Pair) attach(ctx context.Context, ev Events, i int) error {
 			// longer; the next look calls it again.
 			var exit *remote.ExitError
 			if _, err := p.hosts[i].Run(ctx, hook); err != nil && !errors.As(err, &exit) {
-				return "cannot be reached: " + err.Error(), false, nil
+				return err.Error(), false, nil
 			}
 			seen, ok := p.Observe(ctx).replicaInSync(i)
 			return seen, ok, nil

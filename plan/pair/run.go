@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"hapair/remote"
 	"hapair/remote/redisctl"
@@ -214,10 +215,19 @@ func reachable(h HostState, step string) error {
 		return nil
 	}
 	return &Error{
-		Host: h.Name, Step: step, Err: fmt.Errorf("cannot be reached: %w", h.Err),
+		Host: h.Name, Step: step, Err: unreachableError{h},
 		Hint: "Bring the host back first. To start the other one alone, if its data allows that, run `hapair recover`.",
 	}
 }
+
+// unreachableError is why a host could not be observed, without its name, which
+// stands before it wherever it is shown.
+type unreachableError struct{ h HostState }
+
+func (e unreachableError) Error() string {
+	return "cannot be reached: " + strings.TrimPrefix(e.h.Err.Error(), e.h.Name+": ")
+}
+func (e unreachableError) Unwrap() error { return e.h.Err }
 
 // chosen are the indices of the named hosts, or both.
 func (p *Pair) chosen(names []string) ([]int, error) {
@@ -324,12 +334,21 @@ func (p *Pair) join(ctx context.Context, ev Events, i int) error {
 func (p *Pair) await(ctx context.Context, ev Events, i int, what string, done func(State) (string, bool, error)) error {
 	return p.step(ctx, ev, i, what, "", func(step Step) (string, error) {
 		var h HostState
+		var held time.Time
 		seen, err := p.wait(ctx, step, func(ctx context.Context) (string, bool, error) {
 			s := p.Observe(ctx)
 			h = s.Hosts[i]
 			seen, ok, err := done(s)
-			if err == nil && h.Reachable() && h.Keepalived.Down() {
+			switch {
+			case ok || err != nil:
+			case h.Reachable() && h.Keepalived.Down():
 				err = errors.New("keepalived has ended")
+			case h.Hold == "":
+				held = time.Time{}
+			case held.IsZero():
+				held = time.Now()
+			case time.Since(held) > p.holdPatience():
+				err = errors.New("the host holds")
 			}
 			return seen, ok, err
 		})
@@ -382,7 +401,7 @@ func (p *Pair) stopUnit(ctx context.Context, ev Events, i int, what, unit string
 		return p.wait(ctx, step, func(ctx context.Context) (string, bool, error) {
 			h := p.observe(ctx, i)
 			if !h.Reachable() {
-				return "cannot be reached: " + h.Err.Error(), false, nil
+				return unreachableError{h}.Error(), false, nil
 			}
 			seen, ok := stopped(h)
 			return seen, ok, nil
@@ -447,7 +466,7 @@ func (p *Pair) handOver(ctx context.Context, ev Events, i int, running bool) err
 func (h HostState) released() (seen string, ok bool) {
 	switch {
 	case !h.Reachable():
-		return "cannot be reached: " + h.Err.Error(), false
+		return unreachableError{h}.Error(), false
 	case h.Redis.Role() == redisctl.Primary:
 		return h.Name + " is still the primary", false
 	case len(h.VIPs) > 0:

@@ -330,7 +330,7 @@ func TestWhatIsRefused(t *testing.T) {
 				w.hosts[1].gone = errors.New("no route to host")
 			},
 			do:   func(ctx context.Context, p *Pair) error { return p.Recover(ctx, Quiet{}) },
-			want: "VRRP FAULT, no VIP; it holds: b has newer data", hint: "hapair promote --host a --force", acts: 2,
+			want: "a: become MASTER and primary: the host holds; seen last: VRRP FAULT, no VIP; it holds: b has newer data", hint: "hapair promote --host a --force", acts: 2,
 		},
 		{
 			name: "a handover that the other host does not take",

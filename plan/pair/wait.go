@@ -52,9 +52,17 @@ const (
 // four adverts, the check one interval to notice and another to act, each hook
 // up to the sync timeout; the rest is for a slow host.
 func (p *Pair) patience() time.Duration {
-	s := p.spec
-	check := s.Check.Interval + time.Duration(s.Check.Retries+1)*s.Check.Timeout + time.Duration(s.Check.Retries)*s.Check.RetryDelay
-	return 15*time.Second + 4*s.Keepalived.AdvertInterval + 2*check + s.Failover.SyncTimeout
+	return 15*time.Second + 4*p.spec.Keepalived.AdvertInterval + 2*p.checkTakes() + p.spec.Failover.SyncTimeout
+}
+
+// holdPatience is how long a host may hold before a wait gives up. A hold may
+// be a memory of how things were: each check looks whether it still stands.
+func (p *Pair) holdPatience() time.Duration { return 5*time.Second + 2*p.checkTakes() }
+
+// checkTakes is the longest from one check's begin to the end of the next.
+func (p *Pair) checkTakes() time.Duration {
+	c := p.spec.Check
+	return c.Interval + time.Duration(c.Retries+1)*c.Timeout + time.Duration(c.Retries)*c.RetryDelay
 }
 
 // unitTimeout is for a host that falls silent while systemctl runs there; the
