@@ -9,7 +9,8 @@ import (
 )
 
 // grid is a table with a header. On a terminal it gets a border and leaves out
-// columns until it fits; elsewhere it is plain aligned rows with all of them.
+// columns, those that are empty and then others until it fits; elsewhere it is
+// plain aligned rows with all of them.
 type grid struct {
 	columns []column
 	rows    [][]cell
@@ -29,13 +30,13 @@ type cell struct {
 }
 
 func (g grid) render(to *stream, indent string) string {
+	if !to.terminal {
+		return g.plain(indent)
+	}
 	for i := len(g.columns) - 1; i >= 0; i-- {
 		if g.columns[i].spare > 0 && g.empty(i) {
 			g.drop(i)
 		}
-	}
-	if !to.terminal {
-		return g.plain(indent)
 	}
 	limit := to.width() - len(indent)
 	for g.width() > limit && g.leaveOut() {
