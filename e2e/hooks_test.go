@@ -1,0 +1,491 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var (
+	hooksSeed  = flag.Uint64("hooks.seed", 0, "history of TestHooksHistories to replay (0: a new one)")
+	hooksSteps = flag.Int("hooks.steps", 120, "steps of one history of TestHooksHistories")
+)
+
+// TestHooksHistories lets the real hooks and two real Redis live through random
+// histories of crashes, restarts, lost cables, VRRP moves, late and repeated
+// hooks, and after each step asks what must always be so:
+//
+//   - never two primaries while the hosts can see each other;
+//   - a write that both hosts had is never missing from the primary;
+//   - a write that only one host had is not thrown away: it is in the primary's
+//     data, in that host's own, or set aside;
+//   - once all is healed, the pair serves again, or says why it holds.
+//
+// keepalived and systemd are played by the test, which is what makes a history
+// short and any order of hooks possible; the drills have the real ones.
+func TestHooksHistories(t *testing.T) {
+	seed := *hooksSeed
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("replay with -hooks.seed=%d -hooks.steps=%d", seed, *hooksSteps)
+	w := newHooksWorld(t, rand.New(rand.NewPCG(seed, 0)))
+	for range *hooksSteps {
+		w.step()
+	}
+	w.heal()
+}
+
+// hooksWorld is two network namespaces on a bridge, a Redis and a folder of
+// hooks in each, and the part of keepalived and systemd that the hooks see.
+type hooksWorld struct {
+	t     *testing.T
+	rng   *rand.Rand
+	dir   string
+	hosts [2]*hooksHost
+	late  sync.WaitGroup // hooks that run beside the history
+	trace []string
+
+	next int      // number of the next write
+	both []string // writes that both hosts had
+	solo []string // writes that one host had
+}
+
+type hooksHost struct {
+	w          *hooksWorld
+	name       string
+	ns, addr   string
+	dir        string
+	keepalived bool // runs
+	cable      bool // is in
+	vip        bool // is here
+	well       bool // the last check said so
+}
+
+const hooksVIP = "10.9.0.9"
+
+func newHooksWorld(t *testing.T, rng *rand.Rand) *hooksWorld {
+	w := &hooksWorld{t: t, rng: rng, dir: t.TempDir()}
+	id := fmt.Sprintf("hh%d", os.Getpid())
+	bridge := id + "s"
+	w.must("ip", "netns", "add", bridge)
+	w.must("ip", "-n", bridge, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
+	w.must("ip", "-n", bridge, "link", "set", "br0", "up")
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("history:\n" + strings.Join(w.trace, "\n"))
+			for _, h := range w.hosts {
+				log, _ := os.ReadFile(h.path("state.log"))
+				t.Logf("state log of %s:\n%s", h.name, log)
+			}
+		}
+	})
+	for i, name := range []string{"a", "b"} {
+		h := &hooksHost{w: w, name: name, ns: id + name, addr: fmt.Sprintf("10.9.0.%d", i+1),
+			dir: filepath.Join(w.dir, name), cable: true}
+		w.hosts[i] = h
+		w.must("ip", "netns", "add", h.ns)
+		t.Cleanup(func() {
+			w.late.Wait()
+			h.killRedis()
+			exec.Command("ip", "netns", "del", h.ns).Run()
+		})
+		w.must("ip", "link", "add", "eth3", "netns", h.ns, "type", "veth", "peer", "name", "p"+name, "netns", bridge)
+		w.must("ip", "-n", bridge, "link", "set", "p"+name, "master", "br0", "up")
+		w.must("ip", "-n", h.ns, "link", "set", "lo", "up")
+		w.must("ip", "-n", h.ns, "link", "set", "eth3", "up")
+		w.must("ip", "-n", h.ns, "addr", "add", h.addr+"/24", "dev", "eth3")
+	}
+	t.Cleanup(func() { exec.Command("ip", "netns", "del", bridge).Run() })
+	for i, h := range w.hosts {
+		h.install(w.hosts[1-i])
+		h.startRedis()
+	}
+	for _, h := range w.hosts {
+		h.keepalived = true
+		w.vrrp()
+	}
+	return w
+}
+
+// step makes one thing happen, lets VRRP react, and looks at the invariants.
+func (w *hooksWorld) step() {
+	h := w.hosts[w.rng.IntN(2)]
+	switch w.rng.IntN(12) {
+	case 0:
+		h.say("kill -9 redis")
+		h.killRedis()
+	case 1, 2:
+		h.startRedis()
+	case 3:
+		h.stopKeepalived()
+	case 4, 5:
+		h.startKeepalived()
+	case 6:
+		if w.hosts[0].cable && w.hosts[1].cable {
+			h.say("cable out")
+			h.cable = false
+			w.must("ip", "-n", h.ns, "link", "set", "eth3", "down")
+			h.dropVIP()
+			h.hook("fault.sh")
+		}
+	case 7, 8:
+		h.plugIn()
+	case 9:
+		hook := []string{"master.sh", "backup.sh", "fault.sh", "stop.sh"}[w.rng.IntN(4)]
+		h.say("late " + hook)
+		w.late.Add(1)
+		go func() {
+			defer w.late.Done()
+			h.hook(hook)
+		}()
+	case 10:
+		h.say("reboot")
+		h.killRedis()
+		h.keepalived = false
+		h.dropVIP()
+		w.late.Wait()
+		os.RemoveAll(h.path("run"))
+	default:
+	}
+	w.vrrp()
+	w.write()
+	w.invariants()
+}
+
+// vrrp runs the checks and moves the VIP as keepalived would.
+func (w *hooksWorld) vrrp() {
+	for _, h := range w.hosts {
+		h.well = h.keepalived && h.cable && h.check()
+	}
+	for _, h := range w.hosts {
+		if h.vip && !h.well {
+			h.dropVIP()
+			h.hook("fault.sh")
+		}
+	}
+	if !w.hosts[0].vip && !w.hosts[1].vip {
+		for _, h := range w.hosts {
+			if h.well {
+				h.say("VRRP MASTER")
+				h.vip = true
+				w.must("ip", "-n", h.ns, "addr", "add", hooksVIP+"/32", "dev", "eth3")
+				h.hook("master.sh")
+				break
+			}
+		}
+	}
+	for _, h := range w.hosts {
+		if h.well && !h.vip {
+			h.hook("backup.sh")
+		}
+	}
+}
+
+// write sends one write through the VIP and remembers who had it.
+func (w *hooksWorld) write() {
+	for i, h := range w.hosts {
+		if !h.vip {
+			continue
+		}
+		key := fmt.Sprintf("write-%06d", w.next)
+		if h.redis("SET", key, "1") != "OK" {
+			return
+		}
+		w.next++
+		peer := w.hosts[1-i]
+		if peer.waitKey(key) {
+			w.both = append(w.both, key)
+			h.say("wrote " + key + " to both")
+		} else {
+			w.solo = append(w.solo, key)
+			h.say("wrote " + key + " alone")
+		}
+	}
+}
+
+func (w *hooksWorld) invariants() {
+	primaries := 0
+	for _, h := range w.hosts {
+		if !strings.Contains(h.redis("INFO", "replication"), "role:master") {
+			continue
+		}
+		primaries++
+		for _, key := range w.both {
+			if h.redis("EXISTS", key) != "1" {
+				w.t.Fatalf("%s is primary without %s, which both hosts had", h.name, key)
+			}
+		}
+	}
+	if primaries > 1 && w.hosts[0].cable && w.hosts[1].cable {
+		// A cable that came back takes the reconcilers a moment.
+		w.eventually("one of two primaries steps down", func() bool {
+			n := 0
+			for _, h := range w.hosts {
+				if strings.Contains(h.redis("INFO", "replication"), "role:master") {
+					n++
+				}
+			}
+			return n < 2
+		})
+	}
+	for _, key := range w.solo {
+		found := false
+		for _, h := range w.hosts {
+			found = found || h.redis("EXISTS", key) == "1" || h.onDisk(key)
+		}
+		if !found {
+			w.t.Fatalf("%s was acknowledged and is nowhere: neither served nor on a disk nor set aside", key)
+		}
+	}
+}
+
+// heal mends everything and expects service, or a reason.
+func (w *hooksWorld) heal() {
+	for _, h := range w.hosts {
+		h.plugIn()
+		h.startRedis()
+		h.startKeepalived()
+	}
+	w.eventually("the healed pair serves, or holds and says why", func() bool {
+		w.vrrp()
+		served, holds := 0, 0
+		for i, h := range w.hosts {
+			info := h.redis("INFO", "replication")
+			if h.vip && strings.Contains(info, "role:master") &&
+				strings.Contains(w.hosts[1-i].redis("INFO", "replication"), "master_link_status:up") {
+				served++
+			}
+			if why, err := os.ReadFile(h.path("run/hold")); err == nil && strings.Contains(string(why), "cannot tell") {
+				holds++
+			}
+		}
+		return served == 1 || holds == 2
+	})
+	w.write()
+	w.invariants()
+}
+
+func (w *hooksWorld) eventually(what string, is func() bool) {
+	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("not within 20 s: %s", what)
+		}
+		for _, h := range w.hosts {
+			if h.keepalived {
+				h.check()
+			}
+		}
+	}
+}
+
+func (w *hooksWorld) must(argv ...string) {
+	w.t.Helper()
+	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		w.t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+	}
+}
+
+func (h *hooksHost) path(rel string) string { return filepath.Join(h.dir, rel) }
+
+func (h *hooksHost) say(what string) {
+	h.w.trace = append(h.w.trace, time.Now().UTC().Format("15:04:05.000 ")+h.name+": "+what)
+}
+
+// install puts the hooks in place, with a systemctl that only notes it was asked
+// to stop keepalived.
+func (h *hooksHost) install(peer *hooksHost) {
+	for _, d := range []string{"hooks", "data", "run", "bin"} {
+		if err := os.MkdirAll(h.path(d), 0o755); err != nil {
+			h.w.t.Fatal(err)
+		}
+	}
+	scripts, err := filepath.Glob("../templates/hooks/*.sh")
+	if err != nil || len(scripts) == 0 {
+		h.w.t.Fatalf("no hooks found: %v", err)
+	}
+	for _, s := range scripts {
+		content, err := os.ReadFile(s)
+		if err != nil {
+			h.w.t.Fatal(err)
+		}
+		h.write("hooks/"+filepath.Base(s), string(content))
+	}
+	h.write("bin/systemctl", "#!/bin/sh\ncase \"$*\" in *stop*) : >"+h.path("asked-to-stop")+" ;; esac\n")
+	h.write("hooks/pair.conf", fmt.Sprintf(`pair=x self_name=%s self=%s peer_name=%s peer=%s vip=%s vips=%s/32 interface=eth3 port=6379
+cli=%s auth='' data=%s data_files='dump.rdb appendonly.aof appendonlydir' rank_file=%s/hapair-rank owner=root:root
+run=%s state_log=%s hooks=%s redis_unit=redis keepalived_unit=keepalived
+check_timeout=2 check_retries=0 retry_delay=0.1 peer_timeout=0.5 sync_timeout=2 follow_timeout=1 stale_limit=5
+gateway='' durability=available can_pause=yes can_kill_type=yes
+`, h.name, h.addr, peer.name, peer.addr, hooksVIP, hooksVIP, redisProgram(h.w.t, "redis-cli"), h.path("data"), h.path("data"),
+		h.path("run"), h.path("state.log"), h.path("hooks")))
+}
+
+func (h *hooksHost) write(rel, content string) {
+	if err := os.WriteFile(h.path(rel), []byte(content), 0o755); err != nil {
+		h.w.t.Fatal(err)
+	}
+}
+
+// in runs a program in the host's namespace; nobody waits more than 30 s.
+func (h *hooksHost) in(argv ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", h.ns}, argv...)...)
+	cmd.Env = append(os.Environ(), "PATH="+h.path("bin")+":"+os.Getenv("PATH"))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		h.w.t.Errorf("%s: %v hangs", h.name, argv)
+	}
+	return out.String(), err
+}
+
+func (h *hooksHost) hook(name string) {
+	out, err := h.in(h.path("hooks/" + name))
+	if strings.Contains(out, "not found") || strings.Contains(out, "Syntax") {
+		h.w.t.Errorf("%s: %s: %v\n%s", h.name, name, err, out)
+	}
+}
+
+func (h *hooksHost) check() bool {
+	out, err := h.in(h.path("hooks/redis_check.sh"))
+	if out != "" {
+		h.w.t.Errorf("%s: the check printed:\n%s", h.name, out)
+	}
+	if _, stop := os.Stat(h.path("asked-to-stop")); stop == nil {
+		os.Remove(h.path("asked-to-stop"))
+		h.say("the check stops keepalived")
+		h.stopKeepalived()
+		return false
+	}
+	return err == nil
+}
+
+func (h *hooksHost) redis(args ...string) string {
+	out, _ := h.in(append([]string{"timeout", "3", redisProgram(h.w.t, "redis-cli")}, args...)...)
+	return strings.TrimSpace(out)
+}
+
+func (h *hooksHost) waitKey(key string) bool {
+	for range 10 {
+		if h.redis("EXISTS", key) == "1" {
+			return true
+		}
+	}
+	return false
+}
+
+// onDisk finds a key in the files of the host: live, or set aside.
+func (h *hooksHost) onDisk(key string) bool {
+	err := exec.Command("grep", "-rqaF", key, h.path("data")).Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		h.w.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func (h *hooksHost) pid() int {
+	text, _ := os.ReadFile(h.path("redis.pid"))
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	if pid == 0 || syscall.Kill(pid, 0) != nil {
+		return 0
+	}
+	return pid
+}
+
+func (h *hooksHost) killRedis() {
+	pid := h.pid()
+	if pid == 0 {
+		return
+	}
+	syscall.Kill(pid, syscall.SIGKILL)
+	for end := time.Now().Add(5 * time.Second); h.pid() != 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// startRedis does what redis-start.sh does.
+func (h *hooksHost) startRedis() {
+	if h.pid() != 0 {
+		return
+	}
+	h.say("start redis")
+	rank := 0
+	if text, err := os.ReadFile(h.path("data/hapair-rank")); err == nil {
+		rank, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		rank &^= 2
+		h.write("data/hapair-rank", fmt.Sprintln(rank))
+	}
+	out, err := h.in(redisProgram(h.w.t, "redis-server"), "--port", "6379", "--protected-mode", "no", "--daemonize", "yes",
+		"--dir", h.path("data"), "--pidfile", h.path("redis.pid"), "--appendonly", "yes",
+		"--replicaof", "127.0.0.1", "1", "--repl-diskless-sync-delay", "0", "--rdbcompression", "no",
+		"--logfile", h.path("redis.log"), "--slave-priority", strconv.Itoa(rank))
+	if err != nil {
+		h.w.t.Fatalf("start redis: %v\n%s", err, out)
+	}
+	h.w.eventually(h.name+"'s redis answers", func() bool { return h.redis("PING") == "PONG" })
+}
+
+func (h *hooksHost) startKeepalived() {
+	if !h.keepalived {
+		h.say("start keepalived")
+		h.keepalived = true
+	}
+}
+
+func (h *hooksHost) stopKeepalived() {
+	if !h.keepalived {
+		return
+	}
+	h.say("stop keepalived")
+	h.keepalived = false
+	h.hook("release.sh")
+	h.dropVIP()
+	h.hook("stop.sh")
+	h.w.late.Add(1)
+	go func() {
+		defer h.w.late.Done()
+		h.hook("after-stop.sh")
+	}()
+}
+
+func (h *hooksHost) dropVIP() {
+	if h.vip {
+		h.say("the VIP leaves")
+		h.vip = false
+		exec.Command("ip", "-n", h.ns, "addr", "del", hooksVIP+"/32", "dev", "eth3").Run()
+	}
+}
+
+func (h *hooksHost) plugIn() {
+	if !h.cable {
+		h.say("cable in")
+		h.cable = true
+		h.w.must("ip", "-n", h.ns, "link", "set", "eth3", "up")
+	}
+}
+
+// redisProgram is one of Redis' programs on this machine.
+func redisProgram(t *testing.T, name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
