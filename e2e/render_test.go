@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -16,12 +18,15 @@ import (
 	"hapair/templates"
 )
 
-// TestRendered shows the files that hapair renders, for the versions that are
-// on this machine, to the programs that will read them. It needs root, and the
-// programs of the packages redis-server (or valkey), keepalived, nftables,
-// systemd and shellcheck; what it does stays in namespaces of its own.
+// TestRendered shows the files that hapair renders, for the versions that
+// Debian has, to the programs that will read them, on a host.
 func TestRendered(t *testing.T) {
-	base := renderedHost(t)
+	l := newLab(t, "rendered", "a")
+	l.sh("a", "apt-get -q update; DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install redis-server keepalived")
+	base := renderedHost()
+	base.Redis.Version = l.version("redis-server", `v=([0-9.]+)`)
+	base.Keepalived.Version = l.version("keepalived", `Keepalived v([0-9.]+)`)
+	n := 0
 	for name, change := range map[string]func(*templates.Host){
 		"plain": func(h *templates.Host) {},
 		"as documented": func(h *templates.Host) {
@@ -53,17 +58,18 @@ func TestRendered(t *testing.T) {
 			h := base
 			h.VIPs = slices.Clone(base.VIPs)
 			change(&h)
-			tree := layOut(t, h)
+			n++
+			box := l.layOut(t, h, fmt.Sprintf("/srv/tree-%d", n))
 			t.Run("keepalived", func(t *testing.T) {
-				sandbox(t, tree, h.KeepalivedProgram(), "-t", "-f", h.KeepalivedConf())
+				box.run(t, h.KeepalivedProgram(), "-t", "-f", h.KeepalivedConf())
 			})
-			t.Run("redis", func(t *testing.T) { redisAccepts(t, tree, h) })
+			t.Run("redis", func(t *testing.T) { redisAccepts(t, box, h) })
 			t.Run("nft", func(t *testing.T) {
-				sandbox(t, tree, "sh", "-c", `nft -f "$1" && nft -f "$1" && nft delete table inet "$2"`, "sh", h.GuardRules(), h.GuardTable())
+				box.run(t, "sh", "-c", `nft -f "$1" && nft -f "$1" && nft delete table inet "$2"`, "sh", h.GuardRules(), h.GuardTable())
 			})
 			t.Run("systemd", func(t *testing.T) {
 				units := []string{"/mnt/etc/systemd/system/" + h.RedisUnit(), "/mnt/etc/systemd/system/" + h.KeepalivedUnit(), "/mnt/etc/systemd/system/" + h.GuardUnit()}
-				if out := sandbox(t, tree, "systemd-analyze", append([]string{"verify"}, units...)...); strings.Contains(out, "hapair") {
+				if out := box.run(t, append([]string{"systemd-analyze", "verify"}, units...)...); strings.Contains(out, "hapair") {
 					t.Errorf("systemd-analyze verify:\n%s", out)
 				}
 			})
@@ -73,12 +79,8 @@ func TestRendered(t *testing.T) {
 
 // redisAccepts starts the server with what was rendered, and looks whether it
 // is what was asked for: fenced, and with every directive of the spec.
-func redisAccepts(t *testing.T, tree string, h templates.Host) {
-	script, err := filepath.Abs("testdata/redis.sh")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := sandbox(t, tree, script, h.RedisPrefix, h.CLI())
+func redisAccepts(t *testing.T, box sandbox, h templates.Host) {
+	out := box.run(t, "/srv/redis.sh", h.RedisPrefix, h.CLI())
 	for _, want := range []string{"READONLY", "role:slave", "master_host:127.0.0.1", "master_port:1", "master_link_status:down"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("redis does not say %s", want)
@@ -98,7 +100,8 @@ func redisAccepts(t *testing.T, tree string, h templates.Host) {
 
 // TestRenderedShell checks the hooks and scripts as they lie on a host.
 func TestRenderedShell(t *testing.T) {
-	h := renderedHost(t)
+	h := renderedHost()
+	h.Redis.Version, h.Keepalived.Version = templates.Version{Major: 7}, templates.Version{Major: 2, Minor: 3}
 	files, err := templates.Files(h)
 	if err != nil {
 		t.Fatal(err)
@@ -120,15 +123,14 @@ func TestRenderedShell(t *testing.T) {
 	if len(scripts) == 0 {
 		t.Fatal("there are no scripts")
 	}
-	out, err := exec.Command(program(t, "shellcheck"), append([]string{"--external-sources", "--source-path=SCRIPTDIR"}, scripts...)...).CombinedOutput()
+	out, err := exec.Command("shellcheck", append([]string{"--external-sources", "--source-path=SCRIPTDIR"}, scripts...)...).CombinedOutput()
 	if err != nil {
 		t.Errorf("shellcheck: %v\n%s", err, out)
 	}
 }
 
-// renderedHost is a host with the versions of this machine's programs.
-func renderedHost(t *testing.T) templates.Host {
-	t.Helper()
+// renderedHost is a host without versions, all of it below /mnt.
+func renderedHost() templates.Host {
 	return templates.Host{
 		Layout: templates.Layout{
 			Pair:             "cache",
@@ -144,12 +146,10 @@ func renderedHost(t *testing.T) templates.Host {
 		Group:     "root",
 		Redis: templates.Redis{
 			Product: templates.ProductRedis,
-			Version: versionOf(t, "redis-server", `v=([0-9.]+)`),
 			Port:    6379,
 			Config:  []templates.Directive{{Name: "save", Value: "900 1"}, {Name: "maxmemory-policy", Value: "allkeys-lru"}},
 		},
 		Keepalived: templates.Keepalived{
-			Version:        versionOf(t, "keepalived", `Keepalived v([0-9.]+)`),
 			RouterID:       51,
 			Priority:       240,
 			NoPreempt:      true,
@@ -162,80 +162,78 @@ func renderedHost(t *testing.T) templates.Host {
 	}
 }
 
-func versionOf(t *testing.T, name, pattern string) templates.Version {
-	t.Helper()
-	out, err := exec.Command(program(t, name), "--version").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s --version: %v\n%s", name, err, out)
-	}
-	m := regexp.MustCompile(pattern).FindSubmatch(out)
+// version is that of a program on host a.
+func (l *testLab) version(program, pattern string) templates.Version {
+	l.t.Helper()
+	out := l.sh("a", program+" --version 2>&1")
+	m := regexp.MustCompile(pattern).FindStringSubmatch(out)
 	if m == nil {
-		t.Fatalf("no version in %q", out)
+		l.t.Fatalf("no version in %q", out)
 	}
-	v, err := templates.ParseVersion(string(m[1]))
+	v, err := templates.ParseVersion(m[1])
 	if err != nil {
-		t.Fatal(err)
+		l.t.Fatal(err)
 	}
 	return v
 }
 
-// layOut writes a host's files into a folder that stands for /mnt, with links
-// to the programs of this machine where a build would have put its own. What
-// belongs elsewhere on a host lies below its etc.
-func layOut(t *testing.T, h templates.Host) string {
+// sandbox is a host's files where they disturb nothing: commands see them below
+// /mnt, and a network without anybody else.
+type sandbox struct {
+	*testLab
+	tree string // of host a
+}
+
+// layOut writes the files of h to a folder of host a that stands for /mnt, with
+// links to the distribution's programs where a build would have put its own.
+// What belongs elsewhere on a host lies below its etc.
+func (l *testLab) layOut(t *testing.T, h templates.Host, tree string) sandbox {
 	t.Helper()
-	tree := t.TempDir()
-	place := func(path string) string { return filepath.Join(tree, strings.TrimPrefix(path, "/mnt")) }
+	place := func(path string) string { return filepath.Join(l.Root("a"), tree, strings.TrimPrefix(path, "/mnt")) }
+	write := func(path string, content []byte, mode fs.FileMode) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, script := range []string{"sandbox.sh", "redis.sh"} {
+		content, err := os.ReadFile("testdata/" + script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(filepath.Join(l.Root("a"), "srv", script), content, 0o755)
+	}
 	files, err := templates.Files(h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range templates.Dirs(h) {
-		mkdir(t, place(d.Path), d.Mode)
+		if err := os.MkdirAll(place(d.Path), d.Mode); err != nil {
+			t.Fatal(err)
+		}
 	}
-	mkdir(t, place("/etc/systemd/system"), 0o755)
 	for _, f := range files {
-		if err := os.WriteFile(place(f.Path), f.Content, f.Mode); err != nil {
-			t.Fatal(err)
-		}
+		write(place(f.Path), f.Content, f.Mode)
 	}
-	mkdir(t, place(filepath.Dir(h.KeepalivedProgram())), 0o755)
-	for link, name := range map[string]string{
-		h.Server():            "redis-server",
-		h.CLI():               "redis-cli",
-		h.KeepalivedProgram(): "keepalived",
+	for link, program := range map[string]string{
+		h.Server():            "/usr/bin/redis-server",
+		h.CLI():               "/usr/bin/redis-cli",
+		h.KeepalivedProgram(): "/usr/sbin/keepalived",
 	} {
-		if err := os.Symlink(program(t, name), place(link)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(place(link)), 0o755), os.Symlink(program, place(link))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return tree
+	return sandbox{l, tree}
 }
 
-func mkdir(t *testing.T, path string, mode fs.FileMode) {
+// run runs a command and returns what it printed.
+func (s sandbox) run(t *testing.T, argv ...string) string {
 	t.Helper()
-	if err := os.MkdirAll(path, mode); err != nil {
-		t.Fatal(err)
+	var out bytes.Buffer
+	argv = append([]string{"unshare", "--mount", "--net", "/srv/sandbox.sh", s.tree}, argv...)
+	if err := s.Exec(t.Context(), "a", argv, nil, &out, &out); err != nil {
+		t.Errorf("%q: %v\n%s", argv, err, &out)
 	}
-}
-
-// sandbox runs a command beside the laid-out files and returns what it printed.
-func sandbox(t *testing.T, tree, command string, args ...string) string {
-	t.Helper()
-	argv := append([]string{"--mount", "--net", "sh", "testdata/sandbox.sh", tree, command}, args...)
-	out, err := exec.Command("unshare", argv...).CombinedOutput()
-	if err != nil {
-		t.Errorf("%s: %v\n%s", command, err, out)
-	}
-	return string(out)
-}
-
-// program is one of this machine's.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatal(fmt.Errorf("%w: the tests need it on this machine", err))
-	}
-	return path
+	return out.String()
 }

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs what the lab needs on this machine (Debian, as root), and does
-# nothing when everything is there.
+# Installs what the lab and the tests need on this machine (Debian, as root), and
+# does nothing when everything is there. None of it starts a service.
 set -eu
 
 packages="mmdebstrap systemd-container debian-archive-keyring nftables iproute2
-	util-linux openssh-client ca-certificates shellcheck"
+	util-linux openssh-client ca-certificates shellcheck redis-tools"
 
 missing=
 for package in $packages; do

@@ -1,0 +1,286 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hapair/remote/lab"
+)
+
+// The addresses of every pair here, as in examples/quickstart.hcl.
+const (
+	addressA = "192.168.1.218"
+	addressB = "192.168.1.219"
+	vip      = "192.168.1.220"
+)
+
+// testLab is fresh hosts for one test.
+type testLab struct {
+	*lab.Lab
+	t *testing.T
+}
+
+// newLab makes hosts of these names: a and b with the addresses above, others
+// below them. They go with the test, and speak when it fails.
+func newLab(t *testing.T, name string, hosts ...string) *testLab {
+	t.Helper()
+	cfg := lab.Config{Name: ours + name, Reserved: []netip.Addr{netip.MustParseAddr(vip)}}
+	for i, host := range hosts {
+		h := lab.Host{Name: host, Interface: "eth0", Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, 1, byte(10 + i)}), 24)}
+		switch host {
+		case "a":
+			h.Interface, h.Address = "eth3", netip.MustParsePrefix(addressA+"/24")
+		case "b":
+			h.Interface, h.Address = "eth5", netip.MustParsePrefix(addressB+"/24")
+		}
+		cfg.Hosts = append(cfg.Hosts, h)
+	}
+	l, err := lab.Up(t.Context(), cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tl := &testLab{l, t}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if t.Failed() {
+			tl.evidence(ctx)
+		}
+		if err := lab.Down(ctx, l.Name()); err != nil {
+			t.Error(err)
+		}
+	})
+	return tl
+}
+
+// evidence logs what the hosts have to say about a failure.
+func (l *testLab) evidence(ctx context.Context) {
+	for _, h := range l.Hosts() {
+		out, err := l.Sh(ctx, h.Name, `
+			ip -brief address
+			ps -eo pid,ppid,stat,etimes,args --forest | grep -v ' \[' | tail -n 40
+			journalctl --no-pager --output=short-precise --lines=150
+			for log in /usr/local/keepalived*/logs/*.log /usr/local/redis*/logs/*.log /var/lib/hapair/*/*.log; do
+				[ ! -e "$log" ] || { echo "==== $log"; tail -n 60 "$log"; }
+			done
+			for f in /run/hapair/*/hold; do
+				[ ! -e "$f" ] || { echo "==== $f"; cat "$f"; }
+			done`)
+		if err != nil {
+			out += err.Error()
+		}
+		l.t.Logf("host %s:\n%s", h.Name, out)
+	}
+}
+
+// sh runs a script as root on a host, around SSH.
+func (l *testLab) sh(host, script string) string {
+	l.t.Helper()
+	out, err := l.Sh(l.t.Context(), host, script)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// testPair is fresh hosts and a spec for them.
+type testPair struct {
+	*testLab
+	dir  string   // holds the spec, and what hapair keeps beside its cache
+	spec string   // its path
+	env  []string // of hapair
+}
+
+// newPair makes the hosts a and b, and further ones, for a spec.
+func newPair(t *testing.T, name, spec string, others ...string) *testPair {
+	t.Helper()
+	tarballs, err := sourcesDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &testPair{testLab: newLab(t, name, append([]string{"a", "b"}, others...)...), dir: t.TempDir()}
+	p.spec = filepath.Join(p.dir, "hapair.hcl")
+	p.env = append(os.Environ(),
+		"HAPAIR_SSH_CONFIG="+p.SSHConfig(), "HAPAIR_VAR_sources="+tarballs,
+		"HAPAIR_IN_AUTOMATION=1", "HAPAIR_INPUT=0", "NO_COLOR=1", "SSH_AUTH_SOCK=",
+		"XDG_STATE_HOME="+filepath.Join(p.dir, "state"))
+	p.write(spec)
+	return p
+}
+
+// quickstart is the text of the example.
+func quickstart(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../examples/quickstart.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// edited is text with each old replaced by the new that follows it; old is
+// there exactly once.
+func edited(t *testing.T, text string, oldnew ...string) string {
+	t.Helper()
+	for i := 0; i+1 < len(oldnew); i += 2 {
+		if n := strings.Count(text, oldnew[i]); n != 1 {
+			t.Fatalf("%q is %d times in:\n%s", oldnew[i], n, text)
+		}
+		text = strings.Replace(text, oldnew[i], oldnew[i+1], 1)
+	}
+	return text
+}
+
+// write makes text the spec.
+func (p *testPair) write(text string) {
+	p.t.Helper()
+	if err := os.WriteFile(p.spec, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// edit changes the spec, see edited.
+func (p *testPair) edit(oldnew ...string) {
+	p.t.Helper()
+	text, err := os.ReadFile(p.spec)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.write(edited(p.t, string(text), oldnew...))
+}
+
+// command is hapair in the lab's network, with this spec. The process is
+// hapair's own.
+func (p *testPair) command(ctx context.Context, args ...string) *exec.Cmd {
+	p.t.Helper()
+	program, err := hapairProgram()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := p.Command(ctx, append(append([]string{program}, args...), "-f", p.spec)...)
+	cmd.Env = p.env
+	cmd.WaitDelay = time.Second
+	return cmd
+}
+
+// patience bounds one run of hapair: a cold apply compiles for minutes.
+const patience = 15 * time.Minute
+
+// hapair runs it to its end.
+func (p *testPair) hapair(args ...string) *outcome {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	defer cancel()
+	cmd := p.command(ctx, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	start := time.Now()
+	err := cmd.Run()
+	o := &outcome{t: p.t, args: args, out: out.String(), err: errs.String(), took: time.Since(start)}
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		o.code = exit.ExitCode()
+	case err != nil:
+		p.t.Fatalf("hapair %s: %v\n%s", strings.Join(args, " "), err, o)
+	}
+	return o
+}
+
+// outcome is what came of one run of hapair.
+type outcome struct {
+	t        *testing.T
+	args     []string
+	out, err string // standard output and error
+	code     int    // exit code
+	took     time.Duration
+}
+
+func (o *outcome) String() string {
+	return fmt.Sprintf("$ hapair %s   (exit %d, %.1f s)\n%s%s", strings.Join(o.args, " "), o.code, o.took.Seconds(), o.out, o.err)
+}
+
+// exits ends the test unless hapair ended with this code.
+func (o *outcome) exits(code int) *outcome {
+	o.t.Helper()
+	if o.code != code {
+		o.t.Fatalf("exit code %d, want %d\n%s", o.code, code, o)
+	}
+	return o
+}
+
+// says fails the test unless all of texts are in what hapair printed. Line
+// breaks, which depend on the width, count as blanks.
+func (o *outcome) says(texts ...string) *outcome {
+	o.t.Helper()
+	said := strings.Join(strings.Fields(o.out+o.err), " ")
+	for _, text := range texts {
+		if !strings.Contains(said, text) {
+			o.t.Errorf("%q is missing in\n%s", text, o)
+		}
+	}
+	return o
+}
+
+// event is one line of hapair --json.
+type event struct {
+	Type    string
+	Message string `json:"@message"`
+	Step    string
+	At      string
+	Title   string
+	Elapsed float64 `json:"elapsed_seconds"`
+	Change  struct {
+		Addr   string
+		Action string
+		Reason string
+		Drift  bool
+	}
+	Changes struct{ Add, Change, Destroy int }
+	Result  json.RawMessage // of a drill, or the words of a step
+}
+
+// events are the lines of hapair --json.
+func (o *outcome) events() []event {
+	o.t.Helper()
+	var all []event
+	for line := range strings.Lines(o.out) {
+		var e event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			o.t.Fatalf("%v: %s\n%s", err, line, o)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// apply makes the hosts match the spec.
+func (p *testPair) apply() *outcome {
+	p.t.Helper()
+	return p.hapair("apply", "--auto-approve").exits(0)
+}
+
+// planned are the events of a plan.
+func (p *testPair) planned() []event {
+	p.t.Helper()
+	o := p.hapair("plan", "--json")
+	return o.exits(0).events()
+}
+
+// settled fails the test unless the pair is healthy and the hosts are what the
+// spec says, to the last byte.
+func (p *testPair) settled() {
+	p.t.Helper()
+	p.hapair("status").exits(0)
+	p.hapair("plan", "--detailed-exitcode").exits(0).says("No changes.")
+}
