@@ -19,24 +19,30 @@ import (
 // and keeps the truth about what it did: when it acknowledged which write, and
 // which of those it never kept.
 type fakeRedis struct {
-	mu       sync.Mutex
-	strings  map[string][]byte
-	expires  map[string]bool
-	role     string // "master" or "slave"
-	linkUp   bool
-	runID    string
-	syncs    int
-	offset   int64
-	down     bool          // refuses connections
-	stall    chan struct{} // not nil: nothing is answered until it is closed
-	silent   map[net.Conn]bool
-	lie      int // so many writes to come are acknowledged and not kept
-	lied     int
-	acks     []time.Time // of SETBIT, taken just before the reply is sent
-	conns    map[net.Conn]bool
-	replica  *fakeRedis // gets every write that is kept
-	serving  sync.WaitGroup
-	commands map[string]int
+	mu      sync.Mutex
+	strings map[string][]byte
+	expires map[string]bool
+	role    string // "master" or "slave"
+	linkUp  bool
+	primary string // of a replica
+	runID   string
+	syncs   int
+	offset  int64
+	down    bool          // refuses connections
+	stall   chan struct{} // not nil: nothing is answered until it is closed
+	silent  map[net.Conn]bool
+	lie     int // so many writes to come are acknowledged and not kept
+	lied    int
+	acks    []time.Time // of SETBIT, taken just before the reply is sent
+	conns   map[net.Conn]bool
+	replica *fakeRedis // gets every write that is kept
+	// replicaDeaf: the replica gets nothing more of the writes, and the server
+	// counts them. It begins with the steady state.
+	replicaDeaf bool
+	unsent      int
+	lieAfter    time.Time // writes from then on are acknowledged and not kept
+	serving     sync.WaitGroup
+	commands    map[string]int
 }
 
 func newFakeRedis() *fakeRedis {
@@ -178,14 +184,20 @@ func (f *fakeRedis) answer(c net.Conn, args []string) (reply string, ok bool) {
 func (f *fakeRedis) write(name string, args []string) string {
 	if name == "SETBIT" {
 		f.acks = append(f.acks, time.Now())
-		if f.lie > 0 {
+		if f.lie > 0 || !f.lieAfter.IsZero() && time.Now().After(f.lieAfter) {
 			f.lie--
 			f.lied++
 			return ":0\r\n"
 		}
 	}
 	reply := f.store(name, args)
-	if f.replica != nil {
+	switch {
+	case f.replica == nil:
+	case f.replicaDeaf:
+		if name == "SETBIT" {
+			f.unsent++
+		}
+	default:
 		f.replica.mu.Lock()
 		f.replica.store(name, args)
 		f.replica.mu.Unlock()
@@ -229,11 +241,11 @@ func (f *fakeRedis) store(name string, args []string) string {
 
 func (f *fakeRedis) info() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "redis_version:7.0.15\r\nrun_id:%s\r\nrole:%s\r\nsync_full:%d\r\nsync_partial_ok:0\r\nmaster_repl_offset:%d\r\n",
+	fmt.Fprintf(&b, "redis_version:7.0.15\r\nrdb_last_bgsave_status:ok\r\nrun_id:%s\r\nrole:%s\r\nsync_full:%d\r\nsync_partial_ok:0\r\nmaster_repl_offset:%d\r\n",
 		f.runID, f.role, f.syncs, f.offset)
 	if f.role == "slave" {
-		fmt.Fprintf(&b, "master_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:%s\r\nslave_repl_offset:%d\r\n",
-			cmp.Or(map[bool]string{true: "up"}[f.linkUp], "down"), f.offset)
+		fmt.Fprintf(&b, "master_host:%s\r\nmaster_port:6379\r\nmaster_link_status:%s\r\nslave_repl_offset:%d\r\n",
+			f.primary, cmp.Or(map[bool]string{true: "up"}[f.linkUp], "down"), f.offset)
 	}
 	return b.String()
 }

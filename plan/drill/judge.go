@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,10 +42,15 @@ func judgeUntouched(v *findings, r *Result) {
 // taken.
 func judgeFailover(v *findings, r *Result) {
 	struck, peer := r.Fault.Host, r.peer()
-	v.expect(r.After.Primary == peer, "roles", peer+" is the primary after the fault", orNobody(r.After.Primary)+" is")
-	v.expect(r.After.Holder == peer, "vip", peer+" has the VIP after the fault", orNobody(r.After.Holder)+" has")
+	v.expect(r.After.Primary == peer, "roles", peer+" is the primary after the fault", orNone(r.After.Primary)+" is")
+	v.expect(r.After.Holder == peer, "vip", peer+" has the VIP after the fault", orNone(r.After.Holder)+" has")
 	v.expect(r.Faulted.VIPMoves == 1, "vip_moves", "one move of the VIP, to "+peer, plural(r.Faulted.VIPMoves, "move"))
 
+	if r.After.Primary != peer {
+		// The rest would only say the same again.
+		v.expect(r.Recovered.Healthy, "health", "the pair is healthy after recovery", strings.Join(r.Recovered.Problems, "; "))
+		return
+	}
 	v.stands("after recovery", r.Recovered, peer)
 	back := r.Recovery.VIPMoves
 	v.expect(back == 0, "vip_moves", "the VIP stays on "+peer+" while "+struck+" recovers", plural(back, "move")+" of the VIP")
@@ -56,8 +62,8 @@ func judgeFailover(v *findings, r *Result) {
 
 // stands expects a whole pair with the named primary.
 func (v *findings) stands(when string, st *Standing, primary string) {
-	v.expect(st.Primary == primary, "roles", primary+" is the primary "+when, orNobody(st.Primary)+" is")
-	v.expect(st.Holder == primary, "vip", primary+" has the VIP "+when, orNobody(st.Holder)+" has")
+	v.expect(st.Primary == primary, "roles", primary+" is the primary "+when, orNone(st.Primary)+" is")
+	v.expect(st.Holder == primary, "vip", primary+" has the VIP "+when, orNone(st.Holder)+" has")
 	for _, h := range st.Hosts {
 		v.expect(h.Keepalived, "keepalived", "keepalived runs on "+h.Host+" "+when, "it does not")
 		if h.Host == primary {
@@ -65,8 +71,8 @@ func (v *findings) stands(when string, st *Standing, primary string) {
 			continue
 		}
 		v.expect(h.VRRP == "BACKUP" || h.VRRP == "", "vrrp", h.Host+" is BACKUP "+when, h.VRRP)
-		v.expect(h.Redis == stateReplica, "roles", h.Host+" is the replica "+when, orNobody(h.Redis))
-		v.expect(h.Link, "link", "the replica "+h.Host+" has its link up "+when, "down")
+		v.expect(h.Redis == stateReplica, "roles", h.Host+" is the replica "+when, cmp.Or(h.Redis, "it does not answer"))
+		v.expect(h.Link || h.Redis != stateReplica, "link", "the replica "+h.Host+" has its link up "+when, "down")
 	}
 	v.expect(st.Healthy, "health", "the pair is healthy "+when, strings.Join(st.Problems, "; "))
 }
@@ -77,8 +83,8 @@ func (v *findings) objectives(r *Result) {
 		when  string
 		phase *Phase
 	}{{"", r.Faulted}, {" during recovery", r.Recovery}} {
-		if p.phase == nil {
-			continue
+		if p.phase == nil || p.phase == r.Recovery && r.Faulted.Eager.Open {
+			continue // no such phase, or still the same outage
 		}
 		for _, c := range []struct {
 			client Client
@@ -115,9 +121,9 @@ func (r *Result) peer() string {
 	return ""
 }
 
-func orNobody(name string) string {
+func orNone(name string) string {
 	if name == "" {
-		return "nobody"
+		return "no single host"
 	}
 	return name
 }

@@ -18,6 +18,10 @@ trap 'kill "$monitor" 2>/dev/null || :' EXIT
 trap 'exit 129' HUP INT TERM
 
 while read -r question n; do
+	if [ ! -e "/proc/$monitor/exe" ]; then
+		echo "ip monitor has ended" >&2
+		exit 1
+	fi
 	case $question in
 	look)
 		for vip in "$@"; do

@@ -1,0 +1,250 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"hapair/plan/pair"
+	"hapair/plan/spec"
+	"hapair/remote/remotetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// hostWith is this machine as a host on which the named programs are scripts.
+func hostWith(t *testing.T, programs map[string]string, env ...string) *remotetest.Local {
+	t.Helper()
+	dir := t.TempDir()
+	for name, script := range programs {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\nset -eu\n"+script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return remotetest.NewLocal(t, "a", append(env, "PATH="+dir+":"+os.Getenv("PATH"))...)
+}
+
+// victim is a process for a fault to end. Like a daemon's, its end is noticed
+// at once.
+func victim(t *testing.T) (pid string) {
+	t.Helper()
+	cmd := exec.Command("sleep", "600")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+	return strconv.Itoa(cmd.Process.Pid)
+}
+
+// systemctl stands for systemd with two units, whose main processes are given
+// in the environment.
+const systemctl = `
+echo "$*" >>"$CALLED"
+case "$*" in
+"show --property=MainPID hapair-cache-redis.service") echo "MainPID=$REDIS" ;;
+"show --property=MainPID hapair-cache-keepalived.service") echo "MainPID=$KEEPALIVED" ;;
+"stop hapair-cache-keepalived.service") kill -s "$HOW" "$KEEPALIVED" ;;
+"kill --signal=KILL hapair-cache-redis.service hapair-cache-keepalived.service") kill -9 "$REDIS" "$KEEPALIVED" ;;
+*) echo "systemctl $*: not known" >&2; exit 1 ;;
+esac
+`
+
+func TestFaultScript(t *testing.T) {
+	alive := func(pid string) bool {
+		_, err := os.Stat("/proc/" + pid)
+		return err == nil
+	}
+	tests := []struct {
+		name       string
+		fault      Fault
+		env        []string
+		diesRedis  bool
+		diesKeepal bool
+		what       string
+		err        string
+	}{
+		{name: "kill Redis", fault: KillRedis, diesRedis: true, what: "SIGKILL to Redis, process "},
+		{name: "stop keepalived", fault: StopKeepalived, env: []string{"HOW=TERM"}, diesKeepal: true, what: "systemctl stop hapair-cache-keepalived.service, process "},
+		{name: "kill both", fault: KillBoth, diesRedis: true, diesKeepal: true, what: "SIGKILL to Redis and keepalived, processes "},
+		{name: "Redis does not run", fault: KillRedis, env: []string{"REDIS=0"}, err: "hapair-cache-redis.service does not run: there is nothing to stop"},
+		{name: "keepalived does not run", fault: KillBoth, env: []string{"KEEPALIVED=0"}, err: "hapair-cache-keepalived.service does not run"},
+		{name: "keepalived stays", fault: StopKeepalived, env: []string{"HOW=0"}, what: "systemctl stop", err: "is still there 4 s after it should be gone"},
+		{name: "no such fault", fault: "melt", err: "fault melt is not known"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			redis, keepalived := victim(t), victim(t)
+			called := filepath.Join(t.TempDir(), "called")
+			h := hostWith(t, map[string]string{"systemctl": systemctl},
+				append([]string{"CALLED=" + called, "REDIS=" + redis, "KEEPALIVED=" + keepalived}, tt.env...)...)
+			before := time.Now()
+			var heard []report
+			err := inject(t.Context(), h, pair.Layout(&spec.Pair{Name: "cache"}), tt.fault, func(r report) { heard = append(heard, r) })
+			after := time.Now()
+
+			var u *unproven
+			switch {
+			case tt.err == "" && err != nil:
+				t.Fatal(err)
+			case tt.err != "" && (!errors.As(err, &u) || !strings.Contains(err.Error(), tt.err)):
+				t.Fatalf("got the error %v, want %q", err, tt.err)
+			}
+			if alive(redis) == tt.diesRedis || alive(keepalived) == tt.diesKeepal {
+				t.Errorf("Redis lives: %t, keepalived lives: %t", alive(redis), alive(keepalived))
+			}
+			if tt.what == "" {
+				if len(heard) > 0 {
+					t.Errorf("reported %+v", heard)
+				}
+				return
+			}
+			first, last := heard[0], heard[len(heard)-1]
+			if !strings.HasPrefix(first.what, tt.what) || !first.verified.IsZero() {
+				t.Errorf("first reported %+v, want %q", first, tt.what)
+			}
+			if first.injected.Before(before) || first.injected.After(after) {
+				t.Errorf("injected at %v, not between %v and %v", first.injected, before, after)
+			}
+			if tt.err == "" && (!strings.Contains(last.evidence, "gone") || last.verified.Before(first.injected) || last.verified.After(after)) {
+				t.Errorf("last reported %+v", last)
+			}
+		})
+	}
+}
+
+func TestFaultEndsWithItsContext(t *testing.T) {
+	h := hostWith(t, map[string]string{"systemctl": "sleep 60"})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := inject(ctx, h, pair.Layout(&spec.Pair{Name: "cache"}), KillRedis, func(report) {})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// ip stands for iproute2: its monitor prints what is written to a pipe, and
+// leaves a file behind while it lives.
+const ip = `
+case "$*" in
+"-o -ts monitor address")
+	trap 'rm -f "$PIPE.here"; exit 0' TERM
+	: >"$PIPE.here"
+	while :; do cat "$PIPE" & wait $!; done ;;
+"-o address show to 192.168.1.220")
+	echo '2: eth3    inet 192.168.1.220/32 scope global eth3\       valid_lft forever preferred_lft forever' ;;
+"-o address show to fd00::220") ;;
+*) echo "ip $*: not known" >&2; exit 1 ;;
+esac
+`
+
+func TestWatchScript(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "changes")
+	if out, err := exec.Command("mkfifo", pipe).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	h := hostWith(t, map[string]string{"ip": ip}, "PIPE="+pipe)
+	c := clock{time.Now()}
+	tl := &timeline{events: Quiet{}}
+	tr := &track{host: "a", timeline: tl}
+	w := newWatch(h, []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
+	ctx, stop := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if err := w.run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	<-w.ready
+	state := func() string {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		return tr.vip.state()
+	}
+	if got := state(); got != "" {
+		t.Errorf("with one of two VIPs the host is told to have %q", got)
+	}
+	for _, change := range []struct{ line, want string }{
+		{"Deleted 2: eth3    inet 192.168.1.7/24 scope global eth3", ""},
+		{`2: eth3    inet6 fd00::220/128 scope global tentative \       valid_lft forever`, stateHeld},
+		{`Deleted 2: eth3    inet 192.168.1.220/32 scope global eth3\       valid_lft forever`, ""},
+		{`2: eth3    inet 192.168.1.220/32 scope global eth3\       valid_lft forever`, stateHeld},
+	} {
+		at := time.Now()
+		line := "[" + at.UTC().Format("2006-01-02T15:04:05.000000") + "] " + change.line + "\n"
+		f, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.WriteString(line)
+		f.Close()
+		for deadline := time.Now().Add(10 * time.Second); state() != change.want; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("after %q the host is told to have %q", line, state())
+			}
+		}
+		tr.mu.Lock()
+		since := tr.vip.since()
+		tr.mu.Unlock()
+		offset, trip := w.clocks()
+		if off := since - at.Sub(c.start); change.want == stateHeld && off.Abs() > trip.Duration()+time.Millisecond {
+			t.Errorf("the change is %v off; the clocks were compared within %s (ahead by %s)", off, trip, offset)
+		}
+	}
+	if offset, trip := w.clocks(); offset.Duration().Abs() > trip.Duration() || trip <= 0 {
+		t.Errorf("this machine's clock is ahead of itself by %s, round trip %s", offset, trip)
+	}
+	if len(tl.sorted()) != 3 {
+		t.Errorf("events %+v", tl.sorted())
+	}
+	stop()
+	watching.Wait()
+	if _, err := os.Stat(pipe + ".here"); !os.IsNotExist(err) {
+		t.Error("ip monitor goes on after the watch")
+	}
+}
+
+func TestWatchThatBreaks(t *testing.T) {
+	h := hostWith(t, map[string]string{"ip": "exit 1"})
+	w := newWatch(h, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	err := w.run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "ip monitor has ended") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestParseChange(t *testing.T) {
+	vip := netip.MustParseAddr("192.168.1.220")
+	at := time.Date(2026, 11, 22, 12, 42, 22, 407747000, time.UTC)
+	for _, tt := range []struct {
+		line string
+		want addrChange
+		ok   bool
+	}{
+		{`[2026-11-22T12:42:22.407747] 1: eth3    inet 192.168.1.220/32 scope global eth3\       valid_lft forever preferred_lft forever`, addrChange{at, false, vip}, true},
+		{`[2026-11-22T12:42:22.407747] Deleted 1: eth3    inet 192.168.1.220/32 scope global eth3\       valid_lft forever`, addrChange{at, true, vip}, true},
+		{`1: eth3    inet 192.168.1.220/32 scope global eth3`, addrChange{time.Time{}, false, vip}, true},
+		{`1: eth3    inet 192.168.1.220 peer 10.0.0.1/32 scope global eth3`, addrChange{time.Time{}, false, vip}, true},
+		{`1: eth3    inet6 fd00::220/128 scope global tentative`, addrChange{time.Time{}, false, netip.MustParseAddr("fd00::220")}, true},
+		{`[yesterday] 1: eth3    inet 192.168.1.220/32`, addrChange{}, false},
+		{`[2026-11-22T12:42:22.407747] 2: eth3: <BROADCAST,UP> mtu 1500`, addrChange{}, false},
+		{``, addrChange{}, false},
+	} {
+		got, ok := parseChange(tt.line)
+		if ok != tt.ok || ok && got != tt.want {
+			t.Errorf("%q: got %+v %t", tt.line, got, ok)
+		}
+	}
+}

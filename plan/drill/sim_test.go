@@ -1,0 +1,373 @@
+package drill
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"hapair/plan/pair"
+	"hapair/plan/spec"
+	"hapair/remote"
+	"hapair/remote/redisctl"
+	"hapair/templates"
+)
+
+// sim is a pair that lives in memory: two fake servers, an address that one of
+// them holds, and hosts that answer what a drill asks of them. How it takes a
+// fault is set by the test.
+type sim struct {
+	spec    *spec.Pair
+	servers [2]*fakeRedis
+	hosts   [2]*simHost
+
+	// failover is how long the VIP is nowhere after a fault; the peer is
+	// promoted at its end.
+	failover time.Duration
+	stuck    bool  // the peer does not take over
+	unfenced bool  // a primary that lives on goes on taking writes
+	proof    error // of the fault script, instead of its proof
+	mute     bool  // the fault script does nothing and says nothing
+	broken   error // of Recover
+	remote   bool  // the controller reaches Redis through SSH only
+	// What else goes wrong: once the peer has taken over, and once the struck
+	// host is back.
+	onFault, onRecover func(s *sim, struck int)
+
+	mu        sync.Mutex
+	holder    int
+	epoch     int
+	running   [2]bool // keepalived
+	recovered []string
+	left      *Standing // how the drill left the pair
+	later     sync.WaitGroup
+}
+
+var simVIP = netip.MustParseAddr("192.168.1.220")
+
+func newSim() *sim {
+	s := &sim{
+		spec: &spec.Pair{
+			Name: "cache",
+			VIPs: []netip.Prefix{netip.PrefixFrom(simVIP, 32)},
+			Hosts: [2]spec.Host{
+				{Name: "a", Address: netip.MustParseAddr("192.168.1.218"), Priority: 240},
+				{Name: "b", Address: netip.MustParseAddr("192.168.1.219"), Priority: 239},
+			},
+			Redis:      spec.Redis{Port: 6379},
+			Keepalived: spec.Keepalived{AdvertInterval: 100 * time.Millisecond},
+			Check:      spec.Check{Interval: 200 * time.Millisecond, Timeout: time.Second},
+		},
+		failover: 300 * time.Millisecond,
+		running:  [2]bool{true, true},
+		epoch:    1,
+	}
+	for i := range s.servers {
+		s.servers[i] = newFakeRedis()
+		s.servers[i].runID = "run-" + s.spec.Hosts[i].Name
+		s.hosts[i] = &simHost{sim: s, index: i, clock: time.Duration(i+1) * time.Hour}
+	}
+	s.servers[1].role = "slave"
+	s.servers[1].primary = s.spec.Hosts[0].Address.String()
+	s.servers[0].replica = s.servers[1]
+	return s
+}
+
+func (s *sim) close() {
+	s.later.Wait()
+	for _, f := range s.servers {
+		f.close()
+	}
+}
+
+func (s *sim) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if s.remote {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.EHOSTUNREACH}
+	}
+	return s.connect(ctx, addr)
+}
+
+func (s *sim) connect(ctx context.Context, addr string) (net.Conn, error) {
+	host, _, _ := net.SplitHostPort(addr)
+	for i, h := range s.spec.Hosts {
+		if h.Address.String() == host {
+			return s.servers[i].dial(ctx, "tcp", addr)
+		}
+	}
+	s.mu.Lock()
+	holder := s.holder
+	s.mu.Unlock()
+	if host != simVIP.String() || holder < 0 {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} // the reset rule
+	}
+	return s.servers[holder].dial(ctx, "tcp", addr)
+}
+
+// hold moves the VIP; -1 is nowhere. Connections through it end.
+func (s *sim) hold(i int) {
+	s.mu.Lock()
+	before := s.holder
+	s.holder = i
+	s.mu.Unlock()
+	if before >= 0 && before != i {
+		s.hosts[before].tell(fmt.Sprintf("[%s] Deleted 2: eth3    inet %s/32 scope global eth3", s.hosts[before].stamp(), simVIP))
+		s.servers[before].set((*fakeRedis).hangUp)
+	}
+	if i >= 0 && before != i {
+		s.hosts[i].tell(fmt.Sprintf("[%s] 2: eth3    inet %s/32 scope global eth3\\       valid_lft forever", s.hosts[i].stamp(), simVIP))
+	}
+}
+
+// follow makes host i a replica of the other one, with all that it holds.
+func (s *sim) follow(i int) {
+	f, primary := s.servers[i], s.servers[1-i]
+	primary.mu.Lock()
+	defer primary.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.role, f.primary, f.linkUp, f.replica, f.down = "slave", s.spec.Hosts[1-i].Address.String(), true, nil, false
+	f.strings, f.expires, f.offset = maps.Clone(primary.strings), maps.Clone(primary.expires), primary.offset
+	for key, value := range f.strings {
+		f.strings[key] = slices.Clone(value)
+	}
+	primary.replica = f
+	primary.syncs++
+}
+
+func (s *sim) promote(i int) {
+	s.servers[i].set(func(f *fakeRedis) { f.role = "master" })
+	s.mu.Lock()
+	s.epoch++
+	s.mu.Unlock()
+}
+
+// fault is what the pair makes of one.
+func (s *sim) fault(struck int, fault Fault) {
+	f := s.servers[struck]
+	f.set(func(f *fakeRedis) { f.replica = nil })
+	if fault != StopKeepalived {
+		f.die()
+	} else if !s.unfenced {
+		f.set(func(f *fakeRedis) { f.role = "slave"; f.linkUp = false; f.primary = "127.0.0.1" })
+	}
+	s.mu.Lock()
+	s.running[struck] = false
+	s.mu.Unlock()
+	s.hold(-1)
+	if s.stuck {
+		return
+	}
+	s.later.Go(func() {
+		time.Sleep(s.failover)
+		s.promote(1 - struck)
+		s.hold(1 - struck)
+		if s.onFault != nil {
+			s.onFault(s, struck)
+		}
+	})
+}
+
+func (s *sim) Spec() *spec.Pair         { return s.spec }
+func (s *sim) Layout() templates.Layout { return pair.Layout(s.spec) }
+func (s *sim) Host(i int) remote.Host   { return s.hosts[i] }
+
+func (s *sim) Observe(ctx context.Context) pair.State {
+	st := pair.State{Name: s.spec.Name, VIPs: []netip.Addr{simVIP}, Port: s.spec.Redis.Port}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, h := range s.spec.Hosts {
+		f := s.servers[i]
+		f.mu.Lock()
+		unit := pair.Unit{Installed: true, Active: "active", PID: 100}
+		stopped := pair.Unit{Installed: true, Active: "inactive"}
+		host := pair.HostState{Name: h.Name, Address: h.Address, Keepalived: pair.Keepalived{Unit: stopped}, Redis: pair.Redis{Unit: stopped, Rank: pair.NoRank}}
+		if s.running[i] {
+			host.Keepalived = pair.Keepalived{Unit: unit, VRRP: pair.Backup}
+		}
+		if s.holder == i {
+			host.VIPs = []netip.Addr{simVIP}
+			host.Keepalived.VRRP = pair.Master
+		}
+		if !f.down {
+			info, err := redisctl.ParseInfo(f.info())
+			if err != nil {
+				panic(err)
+			}
+			host.Redis = pair.Redis{Unit: unit, Info: &info, Rank: pair.Rank(4*s.epoch + 3)}
+			if info.Role == redisctl.Replica {
+				host.Redis.Rank = pair.Rank(4*s.epoch + 2)
+			}
+		}
+		f.mu.Unlock()
+		st.Hosts[i] = host
+	}
+	return st
+}
+
+func (s *sim) Recover(ctx context.Context, ev pair.Events, hosts ...string) error {
+	s.later.Wait()
+	s.mu.Lock()
+	s.recovered = append(s.recovered, hosts...)
+	s.mu.Unlock()
+	step := ev.Step(hosts[0], "start Redis")
+	time.Sleep(400 * time.Millisecond)
+	if s.broken != nil {
+		step.Done("", s.broken)
+		return s.broken
+	}
+	step.Done("a replica, in sync", nil)
+	i := 0
+	if hosts[0] == "b" {
+		i = 1
+	}
+	s.mu.Lock()
+	s.running[i] = true
+	stuck := s.holder < 0
+	s.mu.Unlock()
+	if stuck { // nobody serves: what was the primary is again
+		s.servers[i].set(func(f *fakeRedis) { f.role, f.down = "master", false })
+		s.hold(i)
+		s.follow(1 - i)
+		return nil
+	}
+	if s.holder != i {
+		s.servers[i].set(func(f *fakeRedis) { f.runID, f.syncs = f.runID+"+", 0 })
+		s.follow(i)
+	}
+	if s.onRecover != nil {
+		s.onRecover(s, i)
+	}
+	return nil
+}
+
+// simHost is a host of a sim.
+type simHost struct {
+	sim   *sim
+	index int
+	clock time.Duration // ahead of the controller's
+
+	mu    sync.Mutex
+	watch io.Writer // standard output of the watch
+}
+
+func (h *simHost) String() string { return h.sim.spec.Hosts[h.index].Name }
+func (h *simHost) Close() error   { return nil }
+
+func (h *simHost) Upload(context.Context, io.Reader, int64, string, fs.FileMode) error {
+	return errors.New("a drill uploads nothing")
+}
+
+func (h *simHost) Dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	time.Sleep(20 * time.Millisecond)
+	return h.sim.connect(ctx, addr)
+}
+
+func (h *simHost) now() time.Time { return time.Now().Add(h.clock) }
+func (h *simHost) stamp() string  { return h.now().UTC().Format("2006-01-02T15:04:05.000000") }
+func (h *simHost) seconds() string {
+	return fmt.Sprintf("%d.%09d", h.now().Unix(), h.now().Nanosecond())
+}
+
+func (h *simHost) tell(line string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.watch != nil {
+		io.WriteString(h.watch, line+"\n")
+	}
+}
+
+func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) {
+	if fault, ok := strings.CutPrefix(c.Name, "fault "); ok {
+		return remote.Result{}, h.runFault(ctx, c, Fault(fault))
+	}
+	if c.Name != "watch the VIP" {
+		return remote.Result{}, fmt.Errorf("%s: %s: not known", h, c.Name)
+	}
+	h.mu.Lock()
+	h.watch = c.Stdout
+	h.mu.Unlock()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for in := bufio.NewScanner(c.Stdin); in.Scan(); {
+			time.Sleep(time.Millisecond)
+			if n, ok := strings.CutPrefix(in.Text(), "ping "); ok {
+				h.tell("pong " + n + " " + h.seconds())
+				continue
+			}
+			h.sim.mu.Lock()
+			holds := h.sim.holder == h.index
+			h.sim.mu.Unlock()
+			if holds {
+				h.tell("2: eth3    inet 192.168.1.220/32 scope global eth3")
+			}
+			h.tell("looked")
+		}
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return remote.Result{}, c.Interrupted(ctx, h.String())
+	}
+	h.mu.Lock()
+	h.watch = nil
+	h.mu.Unlock()
+	return remote.Result{}, nil
+}
+
+func (h *simHost) runFault(ctx context.Context, c remote.Cmd, fault Fault) error {
+	if err := sleep(ctx, 30*time.Millisecond); err != nil {
+		return c.Interrupted(ctx, h.String())
+	}
+	if h.sim.mute {
+		return nil
+	}
+	fmt.Fprintf(c.Stdout, "injected %s SIGKILL to Redis, process 100\n", h.seconds())
+	h.sim.fault(h.index, fault)
+	if err := sleep(ctx, 5*time.Millisecond); err != nil {
+		return c.Interrupted(ctx, h.String())
+	}
+	if h.sim.proof != nil {
+		return h.sim.proof
+	}
+	fmt.Fprintf(c.Stdout, "verified %s process 100 is gone\n", h.seconds())
+	return nil
+}
+
+// heard collects the events of a drill.
+type heard struct {
+	mu      sync.Mutex
+	started []string
+	events  []Event
+	results []*Result
+}
+
+func (h *heard) Started(pair string, d Drill) { h.started = append(h.started, pair+"/"+d.Name) }
+func (h *heard) Finished(r *Result)           { h.results = append(h.results, r) }
+func (h *heard) Happened(e Event) {
+	if !h.mu.TryLock() {
+		panic("two events at the same time")
+	}
+	defer h.mu.Unlock()
+	h.events = append(h.events, e)
+}
+
+func drillNamed(t *testing.T, name string) Drill {
+	t.Helper()
+	d, ok := ByName(name)
+	if !ok {
+		t.Fatalf("no drill is called %s", name)
+	}
+	return d
+}
