@@ -101,7 +101,11 @@ func (c *Client) do(ctx context.Context, args []any) (any, error) {
 	stop := context.AfterFunc(ctx, c.link.conn.hangUp)
 	reply, err := c.link.redis.Do(ctx, args...).Result()
 	var answer redis.Error
-	broken := err != nil && !errors.As(err, &answer) || kindOf(err) == NoAuth
+	broken := err != nil && !errors.As(err, &answer)
+	switch kindOf(err) {
+	case NoAuth, ReadOnly: // go-redis has hung up
+		broken = true
+	}
 	if hungUp := !stop(); broken || hungUp {
 		c.drop()
 	}

@@ -301,3 +301,16 @@ func TestSilenceEndsInTime(t *testing.T) {
 		})
 	}
 }
+
+// go-redis hangs up on a server that is read-only. The next try is not to pay
+// for it.
+func TestReadOnlyServerIsAskedAgain(t *testing.T) {
+	s := serve(t, func([]string) string { return "-READONLY You can't write against a read only replica.\r\n" })
+	c := New(Options{Addr: s.Addr().String()})
+	defer c.Close()
+	for try := range 3 {
+		if _, err := c.Do(t.Context(), "SET", "k", "v"); !errors.Is(err, ReadOnly) {
+			t.Errorf("try %d: got %v, want %v", try, err, ReadOnly)
+		}
+	}
+}
