@@ -211,7 +211,7 @@ func (h *rootHost) explain(said string, wrongPassword bool) *Error {
 	case has("not found", "No such file"):
 		return h.refused(err, "Install "+method+" on the host, log in as root, or name the way the host has (sudo, doas, none).")
 	case has("a password is required", "a terminal is required", "no password was provided", "Authentication required", "Authorization required"):
-		hint := "Give the become password in a variable, or " + passwordless
+		hint := "The login user may not become root without a password, if at all. Give the become password in a variable, or " + passwordless
 		if method == "doas" {
 			hint = "L" + passwordless[1:]
 		}

@@ -517,9 +517,16 @@ func removeFiles(t *testing.T, s *suite) {
 	}
 }
 
-// staged are the temporary files that uploads leave anywhere but in dir.
-func (s *suite) staged(t *testing.T) string {
-	return s.sh(t, "ls -d /var/tmp/.hapair.* 2>/dev/null || :")
+// nothingStaged looks for what uploads may leave outside their directory. What
+// is there because of another test goes away by itself.
+func (s *suite) nothingStaged(t *testing.T) {
+	t.Helper()
+	list := func() []string { return strings.Fields(s.sh(t, "ls -d /var/tmp/.hapair.* 2>/dev/null || :")) }
+	seen := list()
+	poll(t, fmt.Sprintf("%q to be removed", seen), func() bool {
+		now := list()
+		return !slices.ContainsFunc(seen, func(name string) bool { return slices.Contains(now, name) })
+	})
 }
 
 func upload(t *testing.T, s *suite) {
@@ -541,9 +548,7 @@ func upload(t *testing.T, s *suite) {
 	if err := s.Upload(t.Context(), strings.NewReader(""), 0, dir+"/empty", 0o644); err != nil {
 		t.Error(err)
 	}
-	if left := s.staged(t); left != "" {
-		t.Errorf("left behind: %s", left)
-	}
+	s.nothingStaged(t)
 }
 
 func uploadFails(t *testing.T, s *suite) {
@@ -565,10 +570,11 @@ func uploadFails(t *testing.T, s *suite) {
 		if !errors.As(err, &told) || told.Op != "upload" || told.Host != s.String() || !strings.Contains(err.Error(), try.path) {
 			t.Errorf("%s: got %v, want an upload error that names host and file", what, err)
 		}
-		if after := s.listing(t, dir) + s.staged(t); after != before {
+		if after := s.listing(t, dir); after != before {
 			t.Errorf("%s: the directory changed:\n%s\nit was:\n%s", what, after, before)
 		}
 	}
+	s.nothingStaged(t)
 }
 
 type readFunc func(p []byte) (int, error)
@@ -594,7 +600,8 @@ func uploadCancel(t *testing.T, s *suite) {
 	})
 	r.Close()
 	<-half
-	poll(t, "nothing to be left of the upload", func() bool { return s.listing(t, dir)+s.staged(t) == "" })
+	poll(t, "nothing to be left of the upload", func() bool { return s.listing(t, dir) == "" })
+	s.nothingStaged(t)
 }
 
 func dial(t *testing.T, s *suite) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,7 +33,11 @@ func Dial(ctx context.Context, t Target, o Options) (remote.Host, error) {
 		if i > 0 {
 			open = via[i-1].Dial
 		}
-		hh, err := connect(ctx, t.Name, h, o, open)
+		label := t.Name
+		if i < len(hops)-1 {
+			label = h.alias
+		}
+		hh, err := connect(ctx, t.Name, label, h, o, open)
 		if err != nil {
 			for _, v := range slices.Backward(via) {
 				v.Close()
@@ -49,8 +54,9 @@ func Dial(ctx context.Context, t Target, o Options) (remote.Host, error) {
 	return last, nil
 }
 
-// connect makes one hop.
-func connect(ctx context.Context, name string, h hop, o Options, open func(ctx context.Context, network, addr string) (net.Conn, error)) (*host, *remote.Error) {
+// connect makes one hop of the way to the host called name. label is what the
+// connection calls itself later: a jump host has no name in the spec.
+func connect(ctx context.Context, name, label string, h hop, o Options, open func(ctx context.Context, network, addr string) (net.Conn, error)) (*host, *remote.Error) {
 	keys, err := readHostKeys(name, h)
 	if err != nil {
 		return nil, &remote.Error{Host: name, Op: "verify host key", Err: err}
@@ -80,7 +86,7 @@ func connect(ctx context.Context, name string, h hop, o Options, open func(ctx c
 	if err != nil {
 		return nil, handshakeError(handshake, name, h, keys, creds, err)
 	}
-	return newHost(name, h, ssh.NewClient(c, channels, requests), tracked), nil
+	return newHost(label, h, ssh.NewClient(c, channels, requests), tracked), nil
 }
 
 var errHandshakeTimeout = errors.New("no answer in time")
@@ -110,7 +116,8 @@ func connectHint(h hop, err error) string {
 
 func handshakeError(ctx context.Context, name string, h hop, keys *hostKeys, creds *credentials, err error) *remote.Error {
 	var told *remote.Error
-	if errors.As(keys.err, &told) {
+	refused, accepted := keys.outcome()
+	if errors.As(refused, &told) {
 		return told
 	}
 	e := &remote.Error{Host: name, Op: "connect", Err: fmt.Errorf("%s: %w", h.addr(), err)}
@@ -121,13 +128,15 @@ func handshakeError(ctx context.Context, name string, h hop, keys *hostKeys, cre
 		e.Hint = "The host is frozen or overloaded, or something else than sshd answers there."
 	case ctx.Err() != nil:
 		e.Err = fmt.Errorf("%s: SSH handshake stopped: %w", h.addr(), context.Cause(ctx))
-	case keys.ok && creds.allowed != nil:
+	case accepted && creds.allowed != nil:
 		e.Op = "authenticate"
-		cause, hint := creds.failure()
-		e.Err, e.Hint = fmt.Errorf("%w: %w", cause, err), hint
+		e.Err, e.Hint = creds.failure()
+		if !strings.Contains(err.Error(), "unable to authenticate") { // which says nothing more
+			e.Err = fmt.Errorf("%w: %w", e.Err, err)
+		}
 	case errors.As(err, &negotiation):
 		e.Hint = "Host and controller share no algorithm that is still considered safe: update sshd on the host."
-	case !keys.ok:
+	case !accepted:
 		e.Hint = fmt.Sprintf("Something answers%s, but not as sshd does; or sshd turned the connection away (MaxStartups, PerSourcePenalties, hosts.deny): see its log on the host.", describePort(h.port))
 	default:
 		e.Hint = "sshd closed the connection before it asked for a key: see its log on the host."

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -25,8 +26,10 @@ type hostKeys struct {
 	hop  hop
 	name string // of the host in the spec
 	db   *knownhosts.HostKeyDB
-	err  error // why the presented key was refused
-	ok   bool  // a key was presented and accepted
+
+	mu       sync.Mutex // the key exchange has a goroutine of its own
+	refused  error      // why the presented key was
+	accepted bool
 }
 
 func readHostKeys(name string, h hop) (*hostKeys, error) {
@@ -71,12 +74,20 @@ func preference(algorithm string) int {
 // that known_hosts could know, so only the name counts.
 func (k *hostKeys) check(name string, _ net.Addr, key ssh.PublicKey) error {
 	err := k.db.HostKeyCallback()(name, &net.TCPAddr{IP: net.IPv4zero}, key)
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if err == nil {
-		k.ok = true
+		k.accepted = true
 		return nil
 	}
-	k.err = k.explain(err, key)
-	return k.err
+	k.refused = k.explain(err, key)
+	return k.refused
+}
+
+func (k *hostKeys) outcome() (refused error, accepted bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.refused, k.accepted
 }
 
 func (k *hostKeys) explain(err error, key ssh.PublicKey) error {

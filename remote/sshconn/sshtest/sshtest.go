@@ -331,9 +331,12 @@ func (s *Server) session(gone context.Context, nc ssh.NewChannel) {
 		_ = ssh.Unmarshal(r.Payload, &text)
 		switch {
 		case r.Type == "exec" && cmd == nil:
-			cmd, err = s.start(&all, ch, text.Value)
-			_ = r.Reply(err == nil, nil)
-			if err == nil {
+			// The answer comes first, then the command's end, however soon.
+			_ = r.Reply(true, nil)
+			if cmd, err = s.start(&all, ch, text.Value); err != nil {
+				fmt.Fprintln(ch.Stderr(), err)
+				ch.Close()
+			} else {
 				stop := context.AfterFunc(gone, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
 				defer stop()
 				defer all.Wait()
