@@ -6,21 +6,6 @@ import (
 	"hapair/remote/redisctl"
 )
 
-// Change is what has to happen on a host for changed files to count.
-type Change struct {
-	Redis      bool // restart it
-	Keepalived Renewal
-}
-
-// Renewal is how keepalived takes over a change.
-type Renewal int
-
-const (
-	Keep    Renewal = iota // nothing changed
-	Reload                 // its configuration did
-	Restart                // its program or unit did
-)
-
 // decision is which host goes first, and why.
 type decision struct {
 	first int

@@ -95,7 +95,7 @@ func (a *assessment) whole() bool {
 
 func (a *assessment) unreachable(h HostState, level Level) {
 	a.add(level, h.Name, unreachableError{h}.Error(),
-		"Try `ssh "+h.Name+" true` with the address and user of the spec. If the host is down, bring it back; it comes up as the replica.")
+		hintOf(h.Err, "If the host is down, bring it back: it comes up as the replica."))
 }
 
 // service judges what clients see: one writable primary behind the VIP.

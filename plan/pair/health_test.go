@@ -36,7 +36,7 @@ func TestAssess(t *testing.T) {
 		},
 		{
 			"both unreachable", func(a, b *HostState) { *a, *b = HostState{Name: "a", Err: gone}, HostState{Name: "b", Err: gone} },
-			Unknown, []string{"a: cannot be reached: connect: no route to host: Try `ssh a true`", "b: cannot be reached"},
+			Unknown, []string{"a: cannot be reached: connect: no route to host: If the host is down", "b: cannot be reached"},
 		},
 		{
 			"the replica's host is unreachable", func(a, b *HostState) { *b = HostState{Name: "b", Err: gone} },

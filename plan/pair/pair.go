@@ -11,12 +11,10 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"strconv"
 	"strings"
 
 	"hapair/plan/spec"
 	"hapair/remote"
-	"hapair/remote/redisctl"
 	"hapair/templates"
 )
 
@@ -41,17 +39,6 @@ func (p *Pair) Layout() templates.Layout { return p.layout }
 
 // Host is one of the two, with root's rights: 0 or 1.
 func (p *Pair) Host(i int) remote.Host { return p.hosts[i] }
-
-// Redis is a client of host i's Redis that goes through the host's own
-// connection (SSH), so that it works wherever the controller stands. The
-// caller closes it.
-func (p *Pair) Redis(i int) *redisctl.Client {
-	return redisctl.New(redisctl.Options{
-		Addr:     net.JoinHostPort("127.0.0.1", strconv.Itoa(p.spec.Redis.Port)),
-		Password: p.spec.Redis.Password.Reveal(),
-		Dialer:   p.hosts[i].Dial,
-	})
-}
 
 // Layout is where things are on the hosts of p, and what its units are called.
 func Layout(p *spec.Pair) templates.Layout {

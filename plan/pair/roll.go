@@ -3,11 +3,46 @@ package pair
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 
 	"hapair/remote"
 	"hapair/templates"
 )
+
+// Change is what has to happen on a host for changed files to count.
+type Change struct {
+	Redis      bool    `json:"redis,omitempty"` // restart it
+	Keepalived Renewal `json:"keepalived,omitempty"`
+}
+
+// Renewal is how keepalived takes over a change. The higher one includes the
+// lower.
+type Renewal int
+
+const (
+	Keep    Renewal = iota // nothing changed
+	Reload                 // its configuration did
+	Restart                // its program or unit did
+)
+
+var renewals = [...]string{Keep: "keep", Reload: "reload", Restart: "restart"}
+
+func (r Renewal) String() string { return renewals[r] }
+
+// MarshalText writes the renewal as a word.
+func (r Renewal) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (r *Renewal) UnmarshalText(text []byte) error {
+	for i, word := range renewals {
+		if word == string(text) {
+			*r = Renewal(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("parse renewal: %q is none", text)
+}
 
 // Restart restarts Redis and keepalived of the pair, or of the named hosts:
 // the replica's, then, after a handover, the old primary's.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -136,7 +137,8 @@ func (p *Pair) Recover(ctx context.Context, ev Events, hosts ...string) error {
 		if seen, ok := s.servingAt(serving); !ok {
 			return seen, fmt.Errorf("%s no longer serves", name)
 		}
-		return fmt.Sprintf("%s serves, %s is a replica in sync", name, s.Hosts[1-serving].Name), nil
+		seen, _ := s.replicaInSync(1 - serving)
+		return fmt.Sprintf("%s serves; %s: %s", name, s.Hosts[1-serving].Name, seen), nil
 	})
 }
 
@@ -216,8 +218,17 @@ func reachable(h HostState, step string) error {
 	}
 	return &Error{
 		Host: h.Name, Step: step, Err: unreachableError{h},
-		Hint: "Bring the host back first. To start the other one alone, if its data allows that, run `hapair recover`.",
+		Hint: hintOf(h.Err, "Bring the host back first. To start the other one alone, if its data allows that, run `hapair recover`."),
 	}
+}
+
+// hintOf is what the way to a host has to say about its failure, or else.
+func hintOf(err error, otherwise string) string {
+	var told *remote.Error
+	if errors.As(err, &told) && told.Hint != "" {
+		return told.Hint
+	}
+	return otherwise
 }
 
 // unreachableError is why a host could not be observed, without its name, which
@@ -231,28 +242,19 @@ func (e unreachableError) Unwrap() error { return e.h.Err }
 
 // chosen are the indices of the named hosts, or both.
 func (p *Pair) chosen(names []string) ([]int, error) {
-	if len(names) == 0 {
-		return []int{0, 1}, nil
-	}
 	var chosen []int
+	for i, h := range p.spec.Hosts {
+		if len(names) == 0 || slices.Contains(names, h.Name) {
+			chosen = append(chosen, i)
+		}
+	}
 	for _, name := range names {
-		i := p.index(name)
-		if i < 0 {
+		if name != p.spec.Hosts[0].Name && name != p.spec.Hosts[1].Name {
 			return nil, fmt.Errorf("pair %s has no host %q: its hosts are %s and %s",
 				p.spec.Name, name, p.spec.Hosts[0].Name, p.spec.Hosts[1].Name)
 		}
-		chosen = append(chosen, i)
 	}
 	return chosen, nil
-}
-
-func (p *Pair) index(name string) int {
-	for i, h := range p.spec.Hosts {
-		if h.Name == name {
-			return i
-		}
-	}
-	return -1
 }
 
 // startRedis has Redis run on host i, with all its data loaded.

@@ -2,6 +2,7 @@ package pair
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"hapair/remote"
 )
 
 // In these tests time is synctest's: a wait of minutes is over at once.
@@ -381,4 +384,42 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 			t.Errorf("took %s", took)
 		}
 	})
+}
+
+func TestNothingBeginsAfterTheContextEnded(t *testing.T) {
+	w := newRunning(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	asked := errors.New("asked to stop")
+	cancel(asked)
+	if err := w.pair.startRedis(ctx, Quiet{}, 0); !errors.Is(err, asked) {
+		t.Errorf("got %v, want %v", err, asked)
+	}
+}
+
+func TestAnUnreachableHostSaysWhatItsConnectionKnows(t *testing.T) {
+	w := newRunning(t)
+	w.hosts[1].gone = &remote.Error{Host: "b", Op: "verify host key", Err: errors.New("the key changed"), Hint: "ssh-keygen -R b"}
+	err := w.pair.Start(t.Context(), Quiet{})
+	var told *Error
+	if !errors.As(err, &told) || told.Next() != "ssh-keygen -R b" {
+		t.Fatalf("got %v, want its hint", err)
+	}
+	if got := err.Error(); got != "b: start the pair: cannot be reached: verify host key: the key changed" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestChangesSurviveAPlanFile(t *testing.T) {
+	want := [2]Change{{Redis: true, Keepalived: Restart}, {Keepalived: Reload}}
+	text, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) != `[{"redis":true,"keepalived":"restart"},{"keepalived":"reload"}]` {
+		t.Errorf("got %s", text)
+	}
+	var got [2]Change
+	if err := json.Unmarshal(text, &got); err != nil || got != want {
+		t.Errorf("got %+v, %v; want %+v", got, err, want)
+	}
 }

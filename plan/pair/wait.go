@@ -35,6 +35,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Next is what to do now.
+func (e *Error) Next() string { return e.Hint }
+
 // ErrStalled is a wait in which nothing moved any more.
 var ErrStalled = errors.New("gave up waiting")
 
@@ -114,6 +117,10 @@ func (p *Pair) step(ctx context.Context, ev Events, i int, what, hint string, do
 		host = p.spec.Hosts[i].Name
 	}
 	step := ev.Step(host, what)
+	if ctx.Err() != nil { // before anything is asked of a host
+		step.Done("", context.Cause(ctx))
+		return context.Cause(ctx)
+	}
 	result, err := do(step)
 	if err == nil {
 		step.Done(result, nil)

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -183,21 +182,4 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 		return Info{}, &Error{Addr: c.opts.Addr, Command: "INFO", Err: err}
 	}
 	return info, nil
-}
-
-// Rank is the rank of the server's data, which hapair's hooks publish as the
-// slave-priority of the running server.
-func (c *Client) Rank(ctx context.Context) (int, error) {
-	reply, err := c.Do(ctx, "CONFIG", "GET", "slave-priority")
-	if err != nil {
-		return 0, err
-	}
-	if pair, ok := reply.([]any); ok && len(pair) == 2 {
-		if text, ok := pair[1].(string); ok {
-			if rank, err := strconv.Atoi(text); err == nil {
-				return rank, nil
-			}
-		}
-	}
-	return 0, &Error{Addr: c.opts.Addr, Command: "CONFIG", Err: fmt.Errorf("unexpected answer %v to CONFIG GET slave-priority", reply)}
 }

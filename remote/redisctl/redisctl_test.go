@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -142,8 +143,9 @@ func TestDoReturnsReplies(t *testing.T) {
 	if got, err := c.Do(ctx, "INCR", "n"); got != int64(7) || err != nil {
 		t.Errorf("INCR = %v, %v; want 7", got, err)
 	}
-	if got, err := c.Rank(ctx); got != 27 || err != nil {
-		t.Errorf("Rank = %v, %v; want 27", got, err)
+	got, err := c.Do(ctx, "CONFIG", "GET", "slave-priority")
+	if diff := cmp.Diff([]any{"slave-priority", "27"}, got); diff != "" || err != nil {
+		t.Errorf("CONFIG GET: %v, -want +got\n%s", err, diff)
 	}
 	if n := s.conns.Load(); n != 1 {
 		t.Errorf("%d connections for 4 commands, want 1", n)
