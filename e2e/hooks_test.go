@@ -132,8 +132,17 @@ func (w *hooksWorld) namespace(name string) {
 	})
 }
 
-// step makes one thing happen, lets VRRP react, and looks at the invariants.
+// step makes some things happen, lets VRRP react, and looks at the invariants.
 func (w *hooksWorld) step() {
+	for range 1 + w.rng.IntN(4) {
+		w.event()
+	}
+	w.vrrp()
+	w.write()
+	w.invariants()
+}
+
+func (w *hooksWorld) event() {
 	h := w.hosts[w.rng.IntN(2)]
 	switch w.rng.IntN(12) {
 	case 0:
@@ -170,11 +179,7 @@ func (w *hooksWorld) step() {
 		h.dropVIP()
 		w.late.Wait()
 		os.RemoveAll(h.path("run"))
-	default:
 	}
-	w.vrrp()
-	w.write()
-	w.invariants()
 }
 
 // vrrp runs the checks and moves the VIP as keepalived would.
