@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"hapair/remote/lab"
 )
 
@@ -157,6 +159,46 @@ func (p *testPair) edit(oldnew ...string) {
 		p.t.Fatal(err)
 	}
 	p.write(edited(p.t, string(text), oldnew...))
+}
+
+// in is p for a subtest.
+func (p *testPair) in(t *testing.T) *testPair {
+	sub := *p
+	sub.testLab = &testLab{p.Lab, t}
+	return &sub
+}
+
+// must runs a command of this machine.
+func (p *testPair) must(argv ...string) {
+	p.t.Helper()
+	if out, err := exec.CommandContext(p.t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		p.t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+	}
+}
+
+// footprint is what the hosts a and b have on disk, but logs and what systemd
+// notes by itself: a line for each path, and the accounts.
+func (p *testPair) footprint() (hosts [2]string) {
+	p.t.Helper()
+	for i, host := range []string{"a", "b"} {
+		hosts[i] = p.sh(host, `
+			cat /etc/passwd /etc/group
+			systemctl list-unit-files --no-legend 'hapair*' || :
+			find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/tmp -o -path /var/log \
+				-o -path /var/lib/systemd -o -path /var/lib/sudo \) -prune -o -printf '%p %y %m %U:%G %s %T@ %l\n' | sort`)
+	}
+	return hosts
+}
+
+// untouched fails the test unless the hosts are as they were.
+func (p *testPair) untouched(before [2]string) {
+	p.t.Helper()
+	after := p.footprint()
+	for i, host := range []string{"a", "b"} {
+		if diff := cmp.Diff(strings.Split(before[i], "\n"), strings.Split(after[i], "\n")); diff != "" {
+			p.t.Errorf("host %s was changed:\n%s", host, diff)
+		}
+	}
 }
 
 // command is hapair in the lab's network, with this spec. The process is
