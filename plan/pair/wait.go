@@ -77,7 +77,7 @@ const unitTimeout = 15 * time.Minute
 // ends the wait: it will not come any more.
 type look func(ctx context.Context) (seen string, done bool, err error)
 
-// wait looks until it is done. It gives up with an *Error that wraps
+// wait looks until it is done. It gives up with an error that wraps
 // ErrStalled once nothing has moved for the pair's patience.
 func (p *Pair) wait(ctx context.Context, step Step, look look) (seen string, err error) {
 	start := time.Now()
