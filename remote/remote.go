@@ -109,7 +109,7 @@ func brief(cmd string) string {
 // to do: what was tried, where, why it failed, and a hint.
 type Error struct {
 	Host string // the host's name in the spec
-	Op   string // "connect", "authenticate", "verify host key", "become root", "upload"
+	Op   string // "connect", "verify host key", "authenticate", "become root", "upload", "open tunnel", "connection lost", "run" (on a closed host)
 	Err  error
 	Hint string // what to do now; may hold several lines
 }

@@ -215,12 +215,12 @@ func (c *credentials) short(file string) string {
 }
 
 // failure says what was offered to whom, and what to do.
-func (c *credentials) failure() (err error, hint string) {
+func (c *credentials) failure() (hint string, err error) {
 	h := c.hop
 	switch {
 	case c.allowed != nil && !slices.Contains(c.allowed, "publickey"):
-		return fmt.Errorf("%s takes no keys from user %s, only %s", h.addr(), h.user, strings.Join(c.allowed, ", ")),
-			"Allow PubkeyAuthentication in the host's sshd_config; passwords are not used here."
+		return "Allow PubkeyAuthentication in the host's sshd_config; passwords are not used here.",
+			fmt.Errorf("%s takes no keys from user %s, only %s", h.addr(), h.user, strings.Join(c.allowed, ", "))
 	case len(c.tried) == 0:
 		err = fmt.Errorf("no key to offer to %s as user %s", h.addr(), h.user)
 		hint = "Name one with identity_file or IdentityFile, or add one to the agent (ssh-add)."
@@ -237,5 +237,5 @@ func (c *credentials) failure() (err error, hint string) {
 	if len(c.notes) > 0 {
 		hint += "\nNot offered: " + strings.Join(c.notes, "; ") + "."
 	}
-	return err, hint
+	return hint, err
 }

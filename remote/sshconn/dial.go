@@ -130,7 +130,7 @@ func handshakeError(ctx context.Context, name string, h hop, keys *hostKeys, cre
 		e.Err = fmt.Errorf("%s: SSH handshake stopped: %w", h.addr(), context.Cause(ctx))
 	case accepted && creds.allowed != nil:
 		e.Op = "authenticate"
-		e.Err, e.Hint = creds.failure()
+		e.Hint, e.Err = creds.failure()
 		if !strings.Contains(err.Error(), "unable to authenticate") { // which says nothing more
 			e.Err = fmt.Errorf("%w: %w", e.Err, err)
 		}

@@ -333,13 +333,9 @@ func (s *Server) session(gone context.Context, nc ssh.NewChannel) {
 		case r.Type == "exec" && cmd == nil:
 			// The answer comes first, then the command's end, however soon.
 			_ = r.Reply(true, nil)
-			if cmd, err = s.start(&all, ch, text.Value); err != nil {
+			if cmd, err = s.start(gone, &all, ch, text.Value); err != nil {
 				fmt.Fprintln(ch.Stderr(), err)
 				ch.Close()
-			} else {
-				stop := context.AfterFunc(gone, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-				defer stop()
-				defer all.Wait()
 			}
 		case r.Type == "signal" && cmd != nil && text.Value == "TERM":
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
@@ -357,7 +353,7 @@ func (s *Server) session(gone context.Context, nc ssh.NewChannel) {
 	}
 }
 
-func (s *Server) start(all *sync.WaitGroup, ch ssh.Channel, line string) (*exec.Cmd, error) {
+func (s *Server) start(gone context.Context, all *sync.WaitGroup, ch ssh.Channel, line string) (*exec.Cmd, error) {
 	cmd := exec.Command("/bin/sh", "-c", line)
 	cmd.Dir = s.options.Dir
 	cmd.Env = append(os.Environ(), s.options.Env...)
@@ -376,6 +372,8 @@ func (s *Server) start(all *sync.WaitGroup, ch ssh.Channel, line string) (*exec.
 	})
 	all.Go(func() {
 		defer ch.Close()
+		stop := context.AfterFunc(gone, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+		defer stop()
 		_ = cmd.Wait() // the state says it all
 		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
 		if status.Signaled() {
