@@ -344,7 +344,7 @@ func (h *hooksHost) install(peer *hooksHost) {
 	h.write("hooks/pair.conf", fmt.Sprintf(`pair=x self_name=%s self=%s peer_name=%s peer=%s vip=%s vips=%s/32 interface=eth3 port=6379
 cli=%s auth='' data=%s data_files='dump.rdb appendonly.aof appendonlydir' rank_file=%s/hapair-rank owner=root:root
 run=%s state_log=%s hooks=%s redis_unit=redis keepalived_unit=keepalived
-check_timeout=2 check_retries=0 retry_delay=0.1 peer_timeout=0.5 sync_timeout=2 follow_timeout=1 stale_limit=5
+check_timeout=2 check_retries=0 retry_delay=0.1 peer_timeout=0.5 sync_timeout=2 follow_timeout=1 handed_timeout=1 stale_limit=5
 gateway='' durability=available can_pause=yes can_kill_type=yes
 `, h.name, h.addr, peer.name, peer.addr, hooksVIP, hooksVIP, "redis-cli", h.path("data"), h.path("data"),
 		h.path("run"), h.path("state.log"), h.path("hooks")))

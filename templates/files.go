@@ -216,6 +216,10 @@ func (v view) checkTime() time.Duration {
 // adverts and a skew of less than one (RFC 5798, 6.1).
 func (v view) masterDownTime() time.Duration { return 4 * v.Keepalived.AdvertInterval }
 
+// HandedTimeout is how long the peer can take to become primary once this host
+// handed all its data over and let the VIP go.
+func (v view) HandedTimeout() time.Duration { return v.masterDownTime() + time.Second }
+
 // FollowTimeout is how long the peer can take to become primary once this host
 // has let go: it notices, it waits until it has all data, it is promoted.
 func (v view) FollowTimeout() time.Duration {

@@ -15,5 +15,10 @@ if has_vip; then
 	done
 fi
 rm -f "$run/keepalived.pid" "$run/vrrp.pid"
-follow "$follow_timeout"
+observe my
+if [ "$my_role" = slave ]; then
+	follow "$handed_timeout"
+else
+	follow "$follow_timeout"
+fi
 exit 0

@@ -317,10 +317,12 @@ attach() {
 	unhold "$peer_name is primary with newer data"
 }
 
-# set_aside: keeps a copy of data that was a primary's and was not drained, for
-# the last three times. No room for it: hold.
+# set_aside: keeps a copy of data that the peer may lack, for the last three
+# times: a primary's that was not drained, or what was here before the pair. No
+# room for it: hold.
 set_aside() {
-	[ $((my_rank % 2)) = 1 ] && [ "$my_empty" = no ] || return 0
+	[ "$my_empty" = no ] || return 0
+	[ $((my_rank % 2)) = 1 ] || [ "$my_rank" = 0 ] || return 0
 	into=$data/set-aside/$(date -u +%Y%m%dT%H%M%SZ)-rank$my_rank
 	[ ! -e "$into" ] || return 0
 	case "$(ask_my 'CONFIG GET appendonly')" in
