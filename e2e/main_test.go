@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 func TestMain(m *testing.M) {
 	lab.Reexec()
 	if prefix := os.Getenv(undertakerVar); prefix != "" {
+		signal.Ignore(syscall.SIGPIPE) // whoever reads our output may be gone, too
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(undertake(prefix))
 	}
