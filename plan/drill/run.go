@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -56,6 +57,7 @@ type run struct {
 	vips     []netip.Addr
 	tracks   [2]*track
 	watches  [2]*watch
+	runIDs   [2]string // of each host's Redis, before the fault
 	dial     [2]dialer // to each host's own address
 	vip      dialer
 
@@ -136,10 +138,16 @@ func (r *run) perform(ctx context.Context) error {
 func (r *run) examine(ctx context.Context) error {
 	deadline := time.Now().Add(examineTimeout)
 	for {
-		st := r.observe(ctx)
+		state := r.Pair.Observe(ctx)
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
+		for i, h := range state.Hosts {
+			if h.Redis.Info != nil {
+				r.runIDs[i] = h.Redis.Info.RunID
+			}
+		}
+		st := standing(state)
 		r.res.Before = st
 		if st.Healthy && st.Primary != "" && st.Primary == st.Holder {
 			break
@@ -182,9 +190,10 @@ type dialer struct {
 	addr string
 	via  string // "direct", "ssh b"
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// trip is what the way itself costs where it is not direct. Clients are
-	// that much more patient.
-	trip time.Duration
+	// Where it is not direct: why not, and what the way costs. Clients are that
+	// much more patient.
+	refusal error
+	trip    time.Duration
 }
 
 // reach finds a way to the VIP and to each host's own address: from here, or
@@ -194,62 +203,73 @@ func (r *run) reach(ctx context.Context) error {
 	s := r.Pair.Spec()
 	port := strconv.Itoa(s.Redis.Port)
 	var err error
-	if r.vip, err = r.way(ctx, net.JoinHostPort(r.vips[0].String(), port), 1-r.struck); err != nil {
+	if r.vip, err = r.way(ctx, net.JoinHostPort(r.vips[0].String(), port), r.struck, 1-r.struck); err != nil {
 		return err
 	}
 	r.res.Via = r.vip.via
 	for i, h := range s.Hosts {
-		if r.dial[i], err = r.way(ctx, net.JoinHostPort(h.Address.String(), port), i); err != nil {
+		if r.dial[i], err = r.way(ctx, net.JoinHostPort(h.Address.String(), port), i, i); err != nil {
 			return err
 		}
 		r.tracks[i].via = r.dial[i].via
 	}
+	var around []string
+	for _, w := range []dialer{r.vip, r.dial[0], r.dial[1]} {
+		if w.refusal != nil {
+			around = append(around, fmt.Sprintf("%s through %s (%s)", w.addr, w.via, w.trip.Round(100*time.Microsecond)))
+			err = cmp.Or(err, w.refusal)
+		}
+	}
+	if len(around) > 0 {
+		r.note("probed through SSH, with deadlines longer by the way: %s; from here: %v", strings.Join(around, ", "), err)
+	}
 	return nil
 }
 
-func (r *run) way(ctx context.Context, addr string, through int) (dialer, error) {
-	host := r.Pair.Host(through)
-	ways := []dialer{
-		{addr: addr, via: "direct", dial: r.Dial},
-		{addr: addr, via: "ssh " + host.String(), dial: host.Dial},
+// way finds a way to the Redis of host at addr.
+func (r *run) way(ctx context.Context, addr string, host, through int) (dialer, error) {
+	hop := r.Pair.Host(through)
+	direct := dialer{addr: addr, via: "direct", dial: r.Dial}
+	_, err := r.try(ctx, direct, host)
+	if err == nil || ctx.Err() != nil {
+		return direct, context.Cause(ctx)
 	}
-	var refusals []string
-	for i, w := range ways {
-		trip, err := r.try(ctx, w)
-		if err == nil {
-			if i > 0 {
-				w.trip = trip
-				r.note("%s cannot be reached from here (%s): its clients go through %s, which takes %v longer, and wait that much longer",
-					addr, refusals[0], w.via, Millis(trip))
-			}
-			return w, nil
-		}
-		if cause := context.Cause(ctx); cause != nil {
-			return dialer{}, cause
-		}
-		refusals = append(refusals, w.via+": "+err.Error())
+	hopping := dialer{addr: addr, via: "ssh " + hop.String(), dial: hop.Dial, refusal: err}
+	if hopping.trip, err = r.try(ctx, hopping, host); err == nil || ctx.Err() != nil {
+		return hopping, context.Cause(ctx)
 	}
-	return dialer{}, &inconclusive{"no way to " + addr + ": " + strings.Join(refusals, "; ")}
+	return dialer{}, &inconclusive{fmt.Sprintf("no way to %s: direct: %v; %s: %v", addr, hopping.refusal, hopping.via, err)}
 }
 
-// try connects, and measures how long an answer takes.
-func (r *run) try(ctx context.Context, w dialer) (time.Duration, error) {
+// try connects, and measures how long that and an answer take. What answers must be the
+// host's own Redis: the controller's network may well have another machine at
+// the same private address, which must get neither the password nor a write.
+func (r *run) try(ctx context.Context, w dialer, host int) (time.Duration, error) {
 	const limit = 2 * time.Second
-	c := r.client(w, deadlines{limit, limit})
-	defer c.Close()
-	if err := c.Ping(ctx); err != nil {
+	stranger := redisctl.New(redisctl.Options{Addr: w.addr, DialTimeout: limit, IOTimeout: limit, Dialer: w.dial})
+	defer stranger.Close()
+	sent := r.clock.now()
+	if err := stranger.Ping(ctx); err != nil && !errors.Is(err, redisctl.NoAuth) {
 		return 0, err
 	}
-	sent := r.clock.now()
-	err := c.Ping(ctx)
-	return r.clock.now() - sent, err
+	trip := r.clock.now() - sent
+	c := r.client(w, deadlines{limit, limit})
+	defer c.Close()
+	info, err := c.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if info.RunID != r.runIDs[host] {
+		return 0, fmt.Errorf("what answers at %s is not the Redis of %s", w.addr, r.tracks[host].host)
+	}
+	return trip, nil
 }
 
 func (r *run) client(w dialer, d deadlines) *redisctl.Client {
 	return redisctl.New(redisctl.Options{
 		Addr:        w.addr,
 		Password:    r.Pair.Spec().Redis.Password.Reveal(),
-		DialTimeout: d.dial + 2*w.trip, // a channel, then the connection
+		DialTimeout: d.dial + w.trip,
 		IOTimeout:   d.io + w.trip,
 		Dialer:      w.dial,
 	})
@@ -279,8 +299,7 @@ func (r *run) watch(ctx context.Context, fail context.CancelCauseFunc) (stop fun
 // write starts the writers. What it returns stops them, and may be called
 // again.
 func (r *run) write(ctx context.Context) (stop func()) {
-	writing, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	limited, cancelLimit := context.WithTimeout(writing, maxRun-r.clock.now())
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxRun-r.clock.now())
 	var all sync.WaitGroup
 	add := func(n int, c Client) {
 		for range n {
@@ -288,7 +307,7 @@ func (r *run) write(ctx context.Context) (stop func()) {
 				index: len(r.ledger.accounts), account: r.ledger.open(c), client: r.client(r.vip, patience[c]),
 				keys: r.keys, interval: time.Second / time.Duration(r.Load.Rate), clock: r.clock,
 			}
-			all.Go(func() { w.run(limited) })
+			all.Go(func() { w.run(writing) })
 		}
 	}
 	add(r.Load.Eager, Eager)
@@ -299,7 +318,6 @@ func (r *run) write(ctx context.Context) (stop func()) {
 		}
 		cancel()
 		all.Wait()
-		cancelLimit()
 	}
 }
 
@@ -355,9 +373,6 @@ func (r *run) strike(ctx context.Context) error {
 	}
 	err := r.inject(ctx)
 	if err == nil {
-		err = r.await(ctx)
-	}
-	if err == nil {
 		r.res.After = r.observe(ctx)
 	}
 	if err := r.heal(ctx); err != nil {
@@ -373,11 +388,15 @@ func (r *run) strike(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// inject does the fault; an error of it is about the proof.
+// inject does the fault, and returns once it is proved and all that is to come
+// of it has come.
 func (r *run) inject(ctx context.Context) error {
-	sent := r.clock.now()
 	host := r.Pair.Host(r.struck)
 	name := r.tracks[r.struck].host
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	come := make(chan error, 1)
+	sent := r.clock.now()
 	err := inject(ctx, host, r.Pair.Layout(), r.drill.Fault, func(told report) {
 		// The host's clock says when; not before it was asked, nor after it
 		// has told.
@@ -388,13 +407,23 @@ func (r *run) inject(ctx context.Context) error {
 			r.timeline.setZero(r.fault)
 			r.res.Fault = &Injected{Host: name, What: told.what}
 			r.timeline.add(r.fault, Event{Type: FaultInjected, Host: name, Text: told.what})
+			// The proof of a fault may take longer than what comes of it.
+			go func() { come <- r.await(waiting) }()
 		case r.res.Fault != nil && r.res.Fault.Evidence == "" && !told.verified.IsZero():
 			at := max(r.fault, on(told.verified))
 			r.res.Fault.Evidence, r.res.Fault.VerifiedAfter = told.evidence, Millis(at-r.fault)
 			r.timeline.add(at, Event{Type: FaultVerified, Host: name, Text: told.evidence})
 		}
 	})
-	if err != nil && ctx.Err() != nil {
+	if err != nil {
+		cancel()
+	}
+	if r.res.Fault != nil {
+		if late := <-come; err == nil {
+			err = late
+		}
+	}
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	var u *unproven

@@ -219,6 +219,10 @@ func TestVerdicts(t *testing.T) {
 			set: func(s *sim) { s.spec.VIPs[0] = mustPrefix("192.168.1.221/32") },
 		},
 		{
+			name: "another Redis at the VIP", drill: "kill-redis", want: Inconclusive, why: "what answers at 192.168.1.220:6379 is not the Redis of a",
+			set: func(s *sim) { s.impostor = true },
+		},
+		{
 			name: "writes fail before the fault", drill: "kill-redis", want: Inconclusive, why: "connection lost",
 			set: func(s *sim) {
 				s.later.Go(func() {
@@ -289,7 +293,7 @@ func TestNotes(t *testing.T) {
 		swap(s)
 		r, _ := runOn(t, s, t.Context(), "kill-redis")
 		all := strings.Join(r.Notes, "\n")
-		if r.Via != "ssh a" || !strings.Contains(all, "b is the primary now") || !strings.Contains(all, "192.168.1.220:6379 cannot be reached from here") {
+		if r.Via != "ssh a" || !strings.Contains(all, "b is the primary now") || !strings.Contains(all, "192.168.1.220:6379 through ssh a (20ms), 192.168.1.218:6379 through ssh a (20ms), 192.168.1.219:6379 through ssh b (20ms); from here: ") {
 			t.Errorf("via %q, notes:\n%s", r.Via, all)
 		}
 		if r.Fault.Host != "b" {

@@ -40,6 +40,7 @@ type sim struct {
 	proof    error // of the fault script, instead of its proof
 	mute     bool  // the fault script does nothing and says nothing
 	broken   error // of Recover
+	impostor bool  // it is the other Redis that answers at the VIP
 	remote   bool  // the controller reaches Redis through SSH only
 	// What else goes wrong: once the peer has taken over, and once the struck
 	// host is back.
@@ -111,6 +112,9 @@ func (s *sim) connect(ctx context.Context, addr string) (net.Conn, error) {
 	if host != simVIP.String() || holder < 0 {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} // the reset rule
 	}
+	if s.impostor {
+		holder = 1 - holder
+	}
 	return s.servers[holder].dial(ctx, "tcp", addr)
 }
 
@@ -155,7 +159,6 @@ func (s *sim) promote(i int) {
 // fault is what the pair makes of one.
 func (s *sim) fault(struck int, fault Fault) {
 	f := s.servers[struck]
-	f.set(func(f *fakeRedis) { f.replica = nil })
 	if fault != StopKeepalived {
 		f.die()
 	} else if !s.unfenced {
@@ -165,6 +168,7 @@ func (s *sim) fault(struck int, fault Fault) {
 	s.running[struck] = false
 	s.mu.Unlock()
 	s.hold(-1)
+	f.set(func(f *fakeRedis) { f.replica = nil })
 	if s.stuck {
 		return
 	}
