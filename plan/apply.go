@@ -4,18 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"hapair/plan/facts"
-	"hapair/plan/spec"
+	"hapair/plan/source"
 	"hapair/remote"
 )
 
 // Hosts are the connected hosts of a plan, with root's rights.
 type Hosts map[facts.Ref]remote.Host
 
+func (h Hosts) get(at facts.Ref) (remote.Host, error) {
+	if one := h[at]; one != nil {
+		return one, nil
+	}
+	return nil, fmt.Errorf("%s: not connected", at)
+}
+
 // Hooks is told what Apply does while it does it. Calls come from several
 // goroutines, but never two at the same time.
+//
+// A step that runs services reports each thing that it does as a step of its
+// own, with Within set, between its own beginning and end.
 type Hooks interface {
 	StepStarted(s Step)
 	// StepProgress may come often: many times a second for a download.
@@ -25,7 +36,7 @@ type Hooks interface {
 
 // Progress is how far a step has come. Any field may be empty.
 type Progress struct {
-	Text        string // what it does now: "compile", "wait for the replica's link"
+	Text        string // what it does now, or at last: "compile", "wait for the replica's link"
 	Done, Total int64  // bytes; Total is 0 when it is not known
 	Log         string // where its output goes, on the controller
 }
@@ -49,79 +60,190 @@ type Options struct {
 	Cache, Logs string
 }
 
-// Observe looks at all hosts of s, at the same time: one command each.
-func Observe(ctx context.Context, s *spec.Spec, hosts Hosts) (facts.ByHost, error) {
-	return nil, errors.New("observe: not built yet")
-}
-
-// Local is what the controller has that a plan depends on.
-type Local struct {
-	Patches   map[string][]byte // by path, as in the spec
-	Artifacts map[string]bool   // the keys of the builds in the cache
-}
-
-// ReadLocal reads the patches that s names, and what is in the cache (empty:
-// hapair's folder under $XDG_CACHE_HOME).
-func ReadLocal(s *spec.Spec, cache string) (Local, error) {
-	return Local{}, errors.New("read local: not built yet")
-}
-
-// Build compares. It is pure: the same input gives the same plan. An error is
-// a Conflicts when a host is such that nothing should be applied to it.
-func Build(s *spec.Spec, seen facts.ByHost, have Local) (*Plan, error) {
-	return nil, errors.New("build: not built yet")
-}
-
-// Compare is Observe, ReadLocal and Build.
-func Compare(ctx context.Context, s *spec.Spec, hosts Hosts, cache string) (*Plan, error) {
-	return nil, errors.New("compare: not built yet")
-}
-
-// Apply executes the steps of p. It fails with a *StepError for the first step
-// that failed of each pair (joined), or with a *Stopped when it was told to
-// stop.
+// Apply executes the steps of p, those that do not wait for each other at the
+// same time. When a step fails, no other step of its pair begins; those under
+// way end, and other pairs go on. The error joins a *StepError for each step
+// that failed, and a *Stopped when it was told to stop.
+//
+// Apply can be interrupted anywhere, even by a kill: what is there then, and
+// what is not, the next plan sees.
 func Apply(ctx context.Context, p *Plan, o Options) error {
-	return errors.New("apply: not built yet")
+	a := &applying{plan: p, hosts: o.Hosts, hooks: o.Hooks, logs: o.Logs}
+	if a.hooks == nil {
+		a.hooks = NopHooks{}
+	}
+	var err error
+	if a.cache, err = openCache(o.Cache); err != nil {
+		return err
+	}
+	if a.logs == "" {
+		if a.logs, err = defaultLogs(); err != nil {
+			return err
+		}
+	}
+	return a.all(ctx, o.Stop)
 }
 
-// Conflicts is why there is no plan: what was seen on the hosts that hapair
-// must not touch, in a stable order.
-type Conflicts []Conflict
+// applying is an Apply under way.
+type applying struct {
+	plan  *Plan
+	hosts Hosts
+	logs  string
+	cache source.Cache
+	locks keyed
 
-// Conflict is one of them.
-type Conflict struct {
-	At   facts.Ref `json:"at"`
-	What string    `json:"what"` // "port 6379 is taken"
-	Saw  string    `json:"saw"`  // the evidence: "redis-server (pid 812, user redis) listens on 0.0.0.0:6379"
-	Do   string    `json:"do"`   // what to do about it
+	hearing sync.Mutex // one event at a time
+	hooks   Hooks
 }
 
-// StepError is a step that failed.
-type StepError struct {
-	Step Step
-	Err  error
-	// Output is the last lines of what the step printed, without secrets.
-	Output []string
-	Log    string // the whole output, a file on the controller; may be empty
-	State  string // what state the host is in now
-	Next   string // what to do
+// stepsAtOnce bounds how many steps are under way, over all pairs.
+const stepsAtOnce = 20
+
+// ended is a step that began, and how it ended.
+type ended struct {
+	n   int // in the plan
+	err error
 }
 
-func (e *StepError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Step.At, e.Step.Title, e.Err) }
-func (e *StepError) Unwrap() error { return e.Err }
+// all begins each step as soon as those before it are done, and waits until
+// none is under way.
+func (a *applying) all(ctx context.Context, stop <-chan struct{}) error {
+	steps := a.plan.Steps
+	waits := make([]int, len(steps)) // for how many others
+	blocks := map[string][]int{}
+	var ready []int
+	for n, s := range steps {
+		waits[n] = len(s.After)
+		for _, id := range s.After {
+			blocks[id] = append(blocks[id], n)
+		}
+		if waits[n] == 0 {
+			ready = append(ready, n)
+		}
+	}
+	results := make(chan ended)
+	under := map[int]bool{}
+	broken := map[string]bool{} // pairs of which a step failed
+	interrupted := ctx.Done()
+	stopping := false
+	var errs []error
+	stopped := &Stopped{}
+	begun := make([]bool, len(steps))
+	for {
+		for !stopping && len(ready) > 0 && len(under) < stepsAtOnce {
+			n := ready[0]
+			ready = ready[1:]
+			if broken[steps[n].pair()] {
+				continue
+			}
+			begun[n], under[n] = true, true
+			go func() { results <- ended{n, a.one(ctx, steps[n])} }()
+		}
+		if len(under) == 0 {
+			break
+		}
+		select {
+		case <-stop:
+			stopping, stop = true, nil
+		case <-interrupted:
+			stopping, interrupted = true, nil
+		case e := <-results:
+			delete(under, e.n)
+			s := steps[e.n]
+			switch {
+			case e.err == nil:
+				stopped.Done = append(stopped.Done, s)
+				for _, next := range blocks[s.ID] {
+					if waits[next]--; waits[next] == 0 {
+						ready = append(ready, next)
+					}
+				}
+			case ctx.Err() != nil && errors.Is(e.err, ctx.Err()):
+				stopped.Cut = append(stopped.Cut, s)
+			default:
+				broken[s.pair()] = true
+				errs = append(errs, e.err)
+			}
+		}
+	}
+	if stopping {
+		for n, s := range steps {
+			if !begun[n] {
+				stopped.Left = append(stopped.Left, s)
+			}
+		}
+		if len(stopped.Left)+len(stopped.Cut) > 0 {
+			errs = append(errs, stopped)
+		}
+	}
+	return errors.Join(errs...)
+}
 
-// Stopped is an Apply that was told to stop and did, between two steps.
+// one carries out one step.
+func (a *applying) one(ctx context.Context, s Step) error {
+	w := &work{applying: a, step: s, log: &logFile{}}
+	defer w.log.Close()
+	a.started(s)
+	began := time.Now()
+	err := w.do(ctx)
+	if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
+		err = w.explain(err)
+	}
+	a.done(s, time.Since(began), err)
+	return err
+}
+
+func (a *applying) started(s Step) {
+	a.hearing.Lock()
+	defer a.hearing.Unlock()
+	a.hooks.StepStarted(s)
+}
+
+func (a *applying) progress(s Step, p Progress) {
+	a.hearing.Lock()
+	defer a.hearing.Unlock()
+	a.hooks.StepProgress(s, p)
+}
+
+func (a *applying) done(s Step, took time.Duration, err error) {
+	a.hearing.Lock()
+	defer a.hearing.Unlock()
+	a.hooks.StepDone(s, took, err)
+}
+
+// keyed is a lock for each of many keys.
+type keyed struct {
+	mu   sync.Mutex
+	held map[string]*sync.Mutex
+}
+
+// lock returns what unlocks.
+func (k *keyed) lock(key string) func() {
+	k.mu.Lock()
+	if k.held == nil {
+		k.held = map[string]*sync.Mutex{}
+	}
+	one := k.held[key]
+	if one == nil {
+		one = &sync.Mutex{}
+		k.held[key] = one
+	}
+	k.mu.Unlock()
+	one.Lock()
+	return one.Unlock
+}
+
+// Stopped is an Apply that was told to stop and did.
 type Stopped struct {
-	Done, Left []Step
+	Done []Step // in the order of their end
+	Cut  []Step // were under way when the context ended: begun, not done
+	Left []Step // not begun
 }
 
 func (e *Stopped) Error() string {
-	return fmt.Sprintf("stopped after %d of %d steps", len(e.Done), len(e.Done)+len(e.Left))
-}
-
-func (c Conflicts) Error() string {
-	if len(c) == 1 {
-		return fmt.Sprintf("%s: %s: %s", c[0].At, c[0].What, c[0].Saw)
+	all := len(e.Done) + len(e.Cut) + len(e.Left)
+	if len(e.Cut) > 0 {
+		return fmt.Sprintf("interrupted after %d of %d steps, in the middle of %d", len(e.Done), all, len(e.Cut))
 	}
-	return fmt.Sprintf("%s: %s: %s (and %d more conflicts)", c[0].At, c[0].What, c[0].Saw, len(c)-1)
+	return fmt.Sprintf("stopped after %d of %d steps", len(e.Done), all)
 }

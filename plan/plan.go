@@ -9,6 +9,7 @@ import (
 
 	"hapair/plan/facts"
 	"hapair/plan/pair"
+	"hapair/plan/spec"
 )
 
 // Format is the version of a plan as JSON.
@@ -22,6 +23,11 @@ type Plan struct {
 	Steps   []Step    `json:"steps"`
 	Outages []Outages `json:"outages"`
 	Notes   []Note    `json:"notes,omitempty"`
+
+	// pairs are what the steps that run services speak to. A plan that was read
+	// from a file has none, and no secrets either: it can be shown, and compared
+	// with a new one, not applied.
+	pairs map[string]*spec.Pair
 }
 
 // Empty reports whether the hosts are as the spec wants them.
@@ -101,8 +107,8 @@ const (
 	KindProgram  Kind = "program"  // Redis or keepalived, built from source or a package
 	KindDir      Kind = "dir"
 	KindFile     Kind = "file"
-	KindUnit     Kind = "unit"    // known to systemd, enabled at boot
-	KindService  Kind = "service" // running as it should, in the role it should have
+	KindUnit     Kind = "unit"    // of systemd, enabled at boot
+	KindService  Kind = "service" // a unit that runs, or "role": the part of Redis and VIP
 )
 
 // Addr names one resource: on which host of which pair, of which kind.

@@ -64,9 +64,8 @@ type OS struct {
 	Version string   // "12"; empty on rolling ones
 	Name    string   // for people: "Debian GNU/Linux 12 (bookworm)"
 	Kernel  string   // "6.1.0-13-amd64"
-	// Machine ("x86_64") and Libc ("glibc 2.36") are empty when every one of
-	// the Query's Programs is there: they matter to installing only.
-	Machine, Libc string
+	Machine string   // "x86_64"
+	Libc    string   // "glibc 2.36"
 }
 
 // Manager is the host's package manager.

@@ -21,6 +21,7 @@ var observeScript string
 // Query says what to look at. All of it may be empty.
 type Query struct {
 	Paths    []string // files and folders
+	Manifest string   // names further Paths, a line "path": "…" for each
 	Patterns []string // of further Paths: "/var/lib/hapair/*/manifest.json"
 	Lists    []string // folders whose entries to name
 	Spaces   []string // folders, existing or not, in whose filesystem to measure room
@@ -96,6 +97,7 @@ func (q Query) args() (string, error) {
 		}
 	}
 	add("path", q.Paths...)
+	add("manifest", q.Manifest)
 	add("paths", q.Patterns...)
 	add("list", q.Lists...)
 	add("space", q.Spaces...)

@@ -3,6 +3,7 @@
 # Each argument is a thing to look at:
 #   path P       file or folder: its kind, mode, owner, and content if it is small
 #   paths G      the same for all that a pattern matches
+#   manifest F   the same for all that F names, in lines "path": "P"
 #   list D       what is in folder D
 #   space D      room in the filesystem that D is in, or will be
 #   unit U       a unit of systemd
@@ -21,8 +22,7 @@
 #
 # A plan that finds nothing to do should cost little more than the connection,
 # and here what costs is starting programs. So the shell itself reads what is
-# short, the slowest program runs beside the others, and what only installing
-# needs to know is left out when every program is as its record and ID say.
+# short, and the slowest program runs beside the others.
 # shellcheck disable=SC2086,SC2046 # lists are split at line breaks, and only there
 set -u
 LC_ALL=C
@@ -106,7 +106,6 @@ system() {
 		manager=zypper
 	fi
 	printf 'MANAGER=%s\n' "$manager"
-	[ "$settled" = no ] || return
 	printf 'MACHINE=%s\n' "$(uname -m)"
 	printf 'LIBC=%s\n' "$(getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1)"
 }
@@ -317,6 +316,9 @@ look() {
 		done
 	done
 	set -f
+	if [ -r "$manifest" ]; then
+		paths=$paths$newline$(sed -n 's/^ *"path": "\(.*\)",*$/\1/p' "$manifest")
+	fi
 
 	section units
 	cat
@@ -324,10 +326,13 @@ look() {
 	section stat
 	files=
 	if [ -n "$paths" ]; then
+		known=$newline
 		for line in $(stat -c '%f %a %U %G %s %Y %n' -- $paths 2>/dev/null); do
+			name=/${line#* /}
+			case $known in *"$newline$name$newline"*) continue ;; esac
+			known=$known$name$newline
 			printf '%s\n' "$line"
 			case $line in 8*) ;; *) continue ;; esac
-			name=/${line#* /}
 			size=${line%" $name"}
 			size=${size% *}
 			[ "${size##* }" -gt "$small" ] || files=$files$newline$name
@@ -340,13 +345,14 @@ look() {
 main() {
 	IFS=$newline
 	set -f
-	paths='' patterns='' lists='' spaces='' units='' tools='' libraries='' headers=''
+	paths='' patterns='' manifest='' lists='' spaces='' units='' tools='' libraries='' headers=''
 	apt='' dnf='' zypper='' users='' groups='' ports='' vips='' vrrp='' redis='' programs=''
 	for query; do
 		value=${query#* }
 		case $query in
 		'path '*) paths=$paths$newline$value ;;
 		'paths '*) patterns=$patterns$newline$value ;;
+		'manifest '*) manifest=$value ;;
 		'list '*) lists=$lists$newline$value ;;
 		'space '*) spaces=$spaces$newline$value ;;
 		'unit '*) units=$units$newline$value ;;

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
+	"hapair/remote"
 	"hapair/remote/redisctl"
 )
 
@@ -359,7 +359,7 @@ func (h *Host) stat(text string, content []byte) error {
 		if err := errors.Join(err1, err2, err3); err != nil {
 			return fmt.Errorf("state of %s: %w", f[6], err)
 		}
-		p := Path{Kind: kind(raw), Mode: mode(bits), Owner: f[2], Group: f[3], Size: size}
+		p := Path{Kind: kind(raw), Mode: remote.FileMode(uint32(bits)), Owner: f[2], Group: f[3], Size: size}
 		if p.Kind == File && size <= MaxContent {
 			if int64(len(content)) < size {
 				return errTorn
@@ -385,16 +385,6 @@ func kind(raw uint64) Kind {
 		return Symlink
 	}
 	return Other
-}
-
-func mode(bits uint64) fs.FileMode {
-	m := fs.FileMode(bits & 0o777)
-	for bit, flag := range map[uint64]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
-		if bits&bit != 0 {
-			m |= flag
-		}
-	}
-	return m
 }
 
 // instances reads the vrrp_instance blocks of a keepalived.conf, as far as

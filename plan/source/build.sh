@@ -83,7 +83,7 @@ keepalived)
 	cp -R -- "$work/install$prefix/." ../tree/
 	# The place of the live configuration; a host's own is not to be replaced.
 	if [ -e ../tree/etc/keepalived/keepalived.conf ]; then
-		mv -- ../tree/etc/keepalived/keepalived.conf ../tree/etc/keepalived/keepalived.conf.packaged
+		mv -- ../tree/etc/keepalived/keepalived.conf ../tree/etc/keepalived/keepalived.conf-bak
 	fi
 	../tree/sbin/keepalived --version
 	;;

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"io"
+	"path"
 
 	"hapair/remote"
 )
@@ -32,6 +33,19 @@ func (c Cache) Install(ctx context.Context, host remote.Runner, r Recipe, p Plat
 		Name:  "install " + r.String(),
 		Argv:  []string{"sh", "-c", installScript, "sh", r.Product, r.ID(), r.Version, to.Prefix, to.State, to.Group},
 		Stdin: io.TeeReader(f, count),
+	})
+	return err
+}
+
+//go:embed uninstall.sh
+var uninstallScript string
+
+// Uninstall removes the files of a program that Install put on a host, by its
+// record: Target.State, a slash, and the product.
+func Uninstall(ctx context.Context, host remote.Runner, record string) error {
+	_, err := host.Run(ctx, remote.Cmd{
+		Name: "uninstall " + path.Base(record),
+		Argv: []string{"sh", "-c", uninstallScript, "sh", record},
 	})
 	return err
 }

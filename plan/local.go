@@ -1,0 +1,100 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"golang.org/x/sync/errgroup"
+
+	"hapair/plan/facts"
+	"hapair/plan/source"
+	"hapair/plan/spec"
+)
+
+// Local is what the controller has that a plan depends on.
+type Local struct {
+	Patches map[string][]byte // by path, as in the spec
+	Builds  map[string]bool   // the keys of the builds in the cache
+}
+
+// ReadLocal reads the patches that s names, and which builds are in the cache
+// (empty: hapair's folder under $XDG_CACHE_HOME).
+func ReadLocal(s *spec.Spec, cache string) (Local, error) {
+	c, err := openCache(cache)
+	if err != nil {
+		return Local{}, err
+	}
+	have := Local{Patches: map[string][]byte{}}
+	if have.Builds, err = c.Builds(); err != nil {
+		return Local{}, err
+	}
+	for _, p := range s.Pairs {
+		for name := range noPatches(p) {
+			if have.Patches[name], err = os.ReadFile(name); err != nil {
+				return Local{}, fmt.Errorf("read patch: %w", err)
+			}
+		}
+	}
+	return have, nil
+}
+
+func openCache(dir string) (source.Cache, error) {
+	if dir == "" {
+		return source.DefaultCache()
+	}
+	return source.Cache{Dir: dir}, nil
+}
+
+// hostsAtOnce bounds how many hosts are talked to at the same time.
+const hostsAtOnce = 20
+
+// Observe looks at all hosts of s, at the same time: one command each, which
+// only reads.
+func Observe(ctx context.Context, s *spec.Spec, hosts Hosts, have Local) (facts.ByHost, error) {
+	seen := make(facts.ByHost, 2*len(s.Pairs))
+	results := make([][2]*facts.Host, len(s.Pairs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(hostsAtOnce)
+	for n, p := range s.Pairs {
+		for i, h := range p.Hosts {
+			g.Go(func() error {
+				at := facts.Ref{Pair: p.Name, Host: h.Name}
+				q, err := query(p, i, have)
+				if err != nil {
+					return err
+				}
+				host, err := hosts.get(at)
+				if err != nil {
+					return err
+				}
+				if results[n][i], err = facts.Observe(ctx, host, q); err != nil {
+					return fmt.Errorf("%s: %w", at, err)
+				}
+				return nil
+			})
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for n, p := range s.Pairs {
+		for i, h := range p.Hosts {
+			seen[facts.Ref{Pair: p.Name, Host: h.Name}] = results[n][i]
+		}
+	}
+	return seen, nil
+}
+
+// Compare is ReadLocal, Observe and Build: what hosts lack of s.
+func Compare(ctx context.Context, s *spec.Spec, hosts Hosts, cache string) (*Plan, error) {
+	have, err := ReadLocal(s, cache)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := Observe(ctx, s, hosts, have)
+	if err != nil {
+		return nil, err
+	}
+	return Build(s, seen, have)
+}

@@ -1,0 +1,37 @@
+# Installs packages of the distribution, and starts none of their services that
+# are to be masked.
+#   packages.sh MANAGER PACKAGE... -- UNIT...
+set -eu
+manager=$1
+shift
+for word; do # what follows the dashes is masked and taken away
+	shift
+	if [ "${mask-no}" = yes ]; then
+		systemctl mask --quiet -- "$word"
+	elif [ "$word" = -- ]; then
+		mask=yes
+	else
+		set -- "$@" "$word"
+	fi
+done
+exec </dev/null
+case $manager in
+apt)
+	export DEBIAN_FRONTEND=noninteractive
+	dpkg --configure -a # an interrupted run left work to do
+	# Without the lists of today an install may still find what it needs.
+	apt-get -q -o DPkg::Lock::Timeout=300 update || printf 'hapair: the package lists were not updated\n'
+	apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+		-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- "$@"
+	;;
+dnf)
+	dnf -y --setopt=install_weak_deps=False install "$@"
+	;;
+zypper)
+	zypper --non-interactive install --no-recommends -- "$@"
+	;;
+*)
+	printf 'unknown package manager: %s\n' "$manager" >&2
+	exit 2
+	;;
+esac

@@ -1,0 +1,244 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"hapair/plan/facts"
+	"hapair/remote/redisctl"
+)
+
+// stepList collects the steps of one pair.
+type stepList struct {
+	pair  string
+	steps []Step
+}
+
+// add appends a step and returns its ID. What comes before may be empty.
+func (l *stepList) add(at facts.Ref, name, title string, s Step, after ...string) string {
+	s.ID = strings.Trim(strings.Join([]string{l.pair, at.Host, name}, "/"), "/")
+	if at.Host == "" {
+		s.ID = l.pair + "/" + name
+	}
+	s.At, s.Title = at, title
+	for _, id := range after {
+		if id != "" && !slices.Contains(s.After, id) {
+			s.After = append(s.After, id)
+		}
+	}
+	l.steps = append(l.steps, s)
+	return s.ID
+}
+
+// steps turns what differs into an order: on each host
+//
+//	the manifest, of what is there and what comes
+//	account, packages
+//	folders, programs (fetched and built meanwhile), files, units
+//	the manifest, of what is there now
+//
+// and when both are done, whatever has to start or restart.
+func steps(sides [2]*side, builds []building, stopFirst bool, task *Running) []Step {
+	l := &stepList{pair: sides[0].ref.Pair}
+	var noted, packaged [2]string
+	for i, s := range sides {
+		noted[i] = l.note(s)
+		account := l.account(s, noted[i])
+		packaged[i] = l.packages(s, account, noted[i])
+	}
+	built := l.builds(sides, builds, packaged)
+	var stopped []string
+	if stopFirst {
+		stopped = l.stop(sides, slices.Concat(built.all(), packaged[:], noted[:]))
+	}
+	var done []string
+	for i, s := range sides {
+		before := append([]string{noted[i], packaged[i], l.last(s, "account")}, stopped...)
+		done = append(done, l.host(s, built, before)...)
+	}
+	if task != nil {
+		done = append(done, stopped...)
+		l.add(facts.Ref{Pair: l.pair}, string(task.Do), taskTitle[task.Do], Step{Pair: task}, done...)
+	}
+	return l.steps
+}
+
+var taskTitle = map[Task]string{
+	TaskStart:   "start the pair in its order",
+	TaskRecover: "bring back what does not run as it should",
+	TaskRoll:    "restart what changed, replica first",
+}
+
+// last is the ID of a host's step, empty when there is none.
+func (l *stepList) last(s *side, name string) string {
+	id := l.pair + "/" + s.ref.Host + "/" + name
+	if slices.ContainsFunc(l.steps, func(one Step) bool { return one.ID == id }) {
+		return id
+	}
+	return ""
+}
+
+// note writes the manifest of the time of change.
+func (l *stepList) note(s *side) string {
+	m := s.next.joined(s.old)
+	if s.manifestIs(m) {
+		return ""
+	}
+	state := s.layout.State()
+	var dirs []Dir
+	for _, d := range s.want.dirs {
+		if d.Path == state || d.Path == path.Dir(state) {
+			dirs = append(dirs, Dir{Path: d.Path, Mode: Mode(d.Mode), Owner: d.Owner + ":" + d.Group})
+		}
+	}
+	return l.add(s.ref, "note", "note what is about to change", Step{Place: &Place{Dirs: dirs, Files: []File{s.manifestFile(m)}}})
+}
+
+func (s *side) manifestFile(m *Manifest) File {
+	content := m.bytes()
+	return File{Path: s.layout.Manifest(), Mode: 0o600, Owner: "root:root", SHA256: sum(content), Text: string(content)}
+}
+
+func (l *stepList) account(s *side, after ...string) string {
+	if !s.makeAccount {
+		return ""
+	}
+	return l.add(s.ref, "account", "create the account "+s.want.account.User,
+		Step{Account: &Account{User: s.want.account.User, Group: s.want.account.Group, Home: s.layout.RedisPrefix}}, after...)
+}
+
+func (l *stepList) packages(s *side, after ...string) string {
+	if len(s.packages) == 0 {
+		return ""
+	}
+	return l.add(s.ref, "packages", "install "+count(len(s.packages), "package"),
+		Step{Packages: &Packages{Manager: s.seen.Manager, Names: s.packages, Mask: s.mask}}, after...)
+}
+
+// builtSteps are the IDs of the steps that build, by product and platform.
+type builtSteps map[string]string
+
+func (b builtSteps) all() []string {
+	var ids []string
+	for _, id := range b {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (l *stepList) builds(sides [2]*side, builds []building, packaged [2]string) builtSteps {
+	built := builtSteps{}
+	fetched := map[string]string{}
+	for _, b := range builds {
+		r := *b.program.recipe
+		fetch, ok := fetched[r.SHA256]
+		if !ok {
+			fetch = l.add(facts.Ref{}, "fetch-"+r.Product, "fetch "+r.String(), Step{Fetch: &r})
+			fetched[r.SHA256] = fetch
+		}
+		on := sides[b.on]
+		built[r.Key(b.platform)] = l.add(on.ref, "build-"+r.Product, "build "+r.String(),
+			Step{Build: &Program{Recipe: r, Platform: b.platform}}, fetch, packaged[b.on])
+	}
+	return built
+}
+
+// stop stops keepalived, the replica's first, then both Redis.
+func (l *stepList) stop(sides [2]*side, after []string) []string {
+	order := []*side{sides[1], sides[0]}
+	if i := sides[1].seen.Redis; i != nil && i.Role == redisctl.Primary {
+		order = []*side{sides[0], sides[1]}
+	}
+	for _, s := range order {
+		unit := s.layout.KeepalivedUnit()
+		after = []string{l.add(s.ref, "stop-keepalived", "stop keepalived", Step{Units: &Units{Stop: []string{unit}}}, after...)}
+	}
+	var stopped []string
+	for _, s := range order {
+		unit := s.layout.RedisUnit()
+		stopped = append(stopped, l.add(s.ref, "stop-redis", "stop Redis", Step{Units: &Units{Stop: []string{unit}}}, after...))
+	}
+	return stopped
+}
+
+// host puts everything in place on one host, and returns the last steps' IDs.
+func (l *stepList) host(s *side, built builtSteps, before []string) []string {
+	last := before
+	then := func(name, title string, step Step) {
+		last = []string{l.add(s.ref, name, title, step, last...)}
+	}
+	if len(s.place.Dirs) > 0 {
+		then("folders", "make "+count(len(s.place.Dirs), "folder"), Step{Place: &Place{Dirs: s.place.Dirs}})
+	}
+	var installed []string // both programs at the same time
+	for _, p := range s.install {
+		r := *p.recipe
+		after := append(slices.Clone(last), built[r.Key(platform(s))])
+		installed = append(installed, l.add(s.ref, "install-"+r.Product, "install "+r.String(),
+			Step{Install: &Program{Recipe: r, Platform: platform(s), Target: p.target}}, after...))
+	}
+	if len(installed) > 0 {
+		last = installed
+	}
+	for _, record := range s.uninstall {
+		name := path.Base(record)
+		then("uninstall-"+name, "remove "+name, Step{Uninstall: &Uninstall{Record: record}})
+	}
+	if len(s.units.Disable) > 0 { // while their files are still there
+		then("disable", "disable "+count(len(s.units.Disable), "unit"), Step{Units: &Units{Disable: s.units.Disable}})
+	}
+	if f := s.place; len(f.Files)+len(f.Remove)+len(f.RemoveDirs) > 0 {
+		then("files", filesTitle(f), Step{Place: &Place{Files: f.Files, Remove: f.Remove, RemoveDirs: f.RemoveDirs}})
+	}
+	u := s.units
+	u.Disable = nil
+	if u.Reload || len(u.Enable)+len(u.Restart)+len(u.Renew) > 0 {
+		then("units", unitsTitle(u), Step{Units: &u})
+	}
+	if noted := s.next.joined(s.old); string(noted.bytes()) != string(s.next.bytes()) {
+		then("manifest", "note what is there now", Step{Place: &Place{Files: []File{s.manifestFile(s.next)}}})
+	}
+	return last
+}
+
+func filesTitle(p Place) string {
+	var parts []string
+	if n := len(p.Files); n > 0 {
+		parts = append(parts, "write "+count(n, "file"))
+	}
+	if n := len(p.Remove); n > 0 {
+		parts = append(parts, "remove "+count(n, "file"))
+	}
+	if n := len(p.RemoveDirs); n > 0 {
+		parts = append(parts, "remove "+count(n, "folder"))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func unitsTitle(u Units) string {
+	var parts []string
+	if n := len(u.Enable); n > 0 {
+		parts = append(parts, "enable "+count(n, "unit"))
+	}
+	for _, name := range slices.Concat(u.Restart, u.Renew) {
+		if name == rsyslogUnit {
+			parts = append(parts, "restart rsyslog")
+		} else {
+			parts = append(parts, "load the packet filter's rules")
+		}
+	}
+	if len(parts) == 0 {
+		return "have systemd read its files anew"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
