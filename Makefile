@@ -25,7 +25,7 @@ lint: build ## gofmt, go vet, staticcheck, and shellcheck over all shell, render
 	@unformatted=$$(gofmt -l cmd e2e plan remote templates); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
-	shellcheck .ci/run e2e/*.sh
+	shellcheck .ci/run e2e/*.sh e2e/testdata/*.sh
 	shellcheck --shell=sh $$(find plan remote -name '*.sh' -not -path '*/testdata/*')
 	@rm -rf bin/rendered
 	@for spec in examples/*.hcl; do bin/hapair render --quiet -f $$spec --out bin/rendered/$$(basename $$spec .hcl) || exit 1; done

@@ -53,6 +53,7 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	code = m.Run()
+	printFigures(os.Stdout)
 	os.RemoveAll(workDir())
 	if err := atEnd(); err != nil && code == 0 {
 		return 1

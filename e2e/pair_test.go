@@ -29,12 +29,12 @@ const (
 // testLab is fresh hosts for one test.
 type testLab struct {
 	*lab.Lab
-	t *testing.T
+	t testing.TB
 }
 
 // newLab makes hosts of these names: a and b with the addresses above, others
 // below them. They go with the test, and speak when it fails.
-func newLab(t *testing.T, name string, hosts ...string) *testLab {
+func newLab(t testing.TB, name string, hosts ...string) *testLab {
 	t.Helper()
 	cfg := lab.Config{Name: ours + name, Reserved: []netip.Addr{netip.MustParseAddr(vip)}}
 	for i, host := range hosts {
@@ -104,7 +104,7 @@ type testPair struct {
 }
 
 // newPair makes the hosts a and b, and further ones, for a spec.
-func newPair(t *testing.T, name, spec string, others ...string) *testPair {
+func newPair(t testing.TB, name, spec string, others ...string) *testPair {
 	t.Helper()
 	tarballs, err := sourcesDir()
 	if err != nil {
@@ -121,7 +121,7 @@ func newPair(t *testing.T, name, spec string, others ...string) *testPair {
 }
 
 // quickstart is the text of the example.
-func quickstart(t *testing.T) string {
+func quickstart(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile("../examples/quickstart.hcl")
 	if err != nil {
@@ -132,7 +132,7 @@ func quickstart(t *testing.T) string {
 
 // edited is text with each old replaced by the new that follows it; old is
 // there exactly once.
-func edited(t *testing.T, text string, oldnew ...string) string {
+func edited(t testing.TB, text string, oldnew ...string) string {
 	t.Helper()
 	for i := 0; i+1 < len(oldnew); i += 2 {
 		if n := strings.Count(text, oldnew[i]); n != 1 {
@@ -162,7 +162,7 @@ func (p *testPair) edit(oldnew ...string) {
 }
 
 // in is p for a subtest.
-func (p *testPair) in(t *testing.T) *testPair {
+func (p *testPair) in(t testing.TB) *testPair {
 	sub := *p
 	sub.testLab = &testLab{p.Lab, t}
 	return &sub
@@ -241,7 +241,7 @@ func (p *testPair) hapair(args ...string) *outcome {
 
 // outcome is what came of one run of hapair.
 type outcome struct {
-	t        *testing.T
+	t        testing.TB
 	args     []string
 	out, err string // standard output and error
 	code     int    // exit code
