@@ -65,7 +65,7 @@ func newSide(p *spec.Pair, i int, w *want, seen *facts.Host) (*side, error) {
 
 // compare finds everything that differs, in the order in which people read it.
 func (s *side) compare(c *Conflicts) {
-	s.next = &Manifest{Format: manifestFormat, Pair: s.ref.Pair, Host: s.ref.Host, Units: s.want.units()}
+	s.next = &Manifest{Format: manifestFormat, Pair: s.ref.Pair, Host: s.ref.Host, Units: union(s.want.units(), nil)}
 	s.compareAccount()
 	s.comparePackages(c)
 	s.comparePrograms()
