@@ -112,7 +112,7 @@ func (c *connections) pairs(s *spec.Spec) []*pair.Pair {
 }
 
 // redial connects again to the hosts that could not be observed.
-func (c *connections) redial(ctx context.Context, s *spec.Spec, seen []pair.State) {
+func (c *connections) redial(ctx context.Context, s *spec.Spec, seen []view.PairStatus) {
 	ctx, cancel := context.WithTimeout(ctx, redialTimeout)
 	defer cancel()
 	var dialling errgroup.Group

@@ -59,7 +59,7 @@ func lifecycleRun(a *app, o *lifecycleOptions, do func(context.Context, *pair.Pa
 		return err
 	}
 	if !o.json {
-		v.Status([]pair.State{running.Observe(a.stop.asked)})
+		v.Status(observe(a.stop.asked, []*pair.Pair{running}))
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ change, makes it so, and proves by drills that failover works.`,
 		&cobra.Group{ID: groupLab, Title: "Try it on this machine"},
 	)
 	root.AddCommand(
-		newCmdInit(a, nil), newCmdValidate(a, nil), newCmdFmt(a, nil),
+		newCmdInit(a, nil), newCmdValidate(a, nil), newCmdFmt(a, nil), newCmdRender(a, nil),
 		newCmdPlan(a, nil), newCmdApply(a, nil),
 		newCmdStatus(a, nil), newCmdStart(a, nil), newCmdStop(a, nil), newCmdRecover(a, nil), newCmdPromote(a, nil), newCmdDrill(a, nil),
 		newCmdLab(a), newCmdVersion(a),

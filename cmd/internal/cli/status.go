@@ -60,38 +60,40 @@ func statusRun(ctx context.Context, a *app, o *statusOptions) error {
 	if o.watch {
 		return watchRun(ctx, v, s, hosts)
 	}
-	states := observe(ctx, hosts.pairs(s))
+	seen := observe(ctx, hosts.pairs(s))
 	if ctx.Err() != nil {
 		return &healthError{pair.Unknown, context.Cause(ctx)}
 	}
-	v.Status(states)
-	if level := worst(states); level != pair.Healthy {
-		return &healthError{level: level}
-	}
-	return nil
+	v.Status(seen)
+	return verdict(seen)
 }
 
 // observe looks at all pairs at once.
-func observe(ctx context.Context, pairs []*pair.Pair) []pair.State {
-	states := make([]pair.State, len(pairs))
+func observe(ctx context.Context, pairs []*pair.Pair) []view.PairStatus {
+	seen := make([]view.PairStatus, len(pairs))
 	var looking errgroup.Group
 	looking.SetLimit(dialsAtOnce)
 	for i, p := range pairs {
 		looking.Go(func() error {
-			states[i] = p.Observe(ctx)
+			state := p.Observe(ctx)
+			seen[i] = view.PairStatus{State: state, Health: pair.Assess(state)}
 			return nil
 		})
 	}
 	looking.Wait()
-	return states
+	return seen
 }
 
-func worst(states []pair.State) pair.Level {
-	level := pair.Healthy
-	for _, s := range states {
-		level = max(level, pair.Assess(s).Level)
+// verdict is the worst of all pairs, as an exit code will have it.
+func verdict(seen []view.PairStatus) error {
+	worst := pair.Healthy
+	for _, p := range seen {
+		worst = max(worst, p.Health.Level)
 	}
-	return level
+	if worst == pair.Healthy {
+		return nil
+	}
+	return &healthError{level: worst}
 }
 
 const watchInterval = time.Second
@@ -103,21 +105,18 @@ func watchRun(ctx context.Context, v view.View, s *spec.Spec, hosts *connections
 	defer done()
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
-	level := pair.Unknown
+	var result error = &healthError{level: pair.Unknown}
 	for {
-		states := observe(ctx, hosts.pairs(s))
+		seen := observe(ctx, hosts.pairs(s))
 		if ctx.Err() == nil {
-			show(states)
-			level = worst(states)
+			show(seen)
+			result = verdict(seen)
 		}
 		select {
 		case <-tick.C:
-			hosts.redial(ctx, s, states)
+			hosts.redial(ctx, s, seen)
 		case <-ctx.Done():
-			if level == pair.Healthy {
-				return nil
-			}
-			return &healthError{level: level}
+			return result
 		}
 	}
 }

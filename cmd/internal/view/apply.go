@@ -2,8 +2,6 @@ package view
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,20 +12,26 @@ import (
 
 // Apply implements View.
 func (h *Human) Apply(p *plan.Plan) (plan.Hooks, func()) {
-	names := placeNames(p)
-	s, done := h.showSteps(slices.Collect(maps.Values(names)), len(p.Steps))
-	return &applySteps{steps: s, names: names, open: map[string]*step{}}, done
+	place, places := placeNames(p)
+	s, done := h.showSteps(places, len(p.Steps))
+	return &applySteps{steps: s, place: place, open: map[string]*step{}}, done
 }
 
 // applySteps shows an apply as steps.
 type applySteps struct {
 	steps *steps
-	names map[facts.Ref]string
+	place func(facts.Ref) string
 	open  map[string]*step // by ID; calls of Hooks never overlap
 }
 
 // StepStarted implements plan.Hooks.
-func (a *applySteps) StepStarted(s plan.Step) { a.open[s.ID] = a.steps.begin(a.names[s.At], s.Title) }
+func (a *applySteps) StepStarted(s plan.Step) {
+	one := step{place: a.place(s.At), title: s.Title}
+	if s.Within != "" {
+		one.part, one.title = true, "· "+s.Title
+	}
+	a.open[s.ID] = a.steps.begin(one)
+}
 
 // StepProgress implements plan.Hooks.
 func (a *applySteps) StepProgress(s plan.Step, p plan.Progress) {
@@ -36,12 +40,19 @@ func (a *applySteps) StepProgress(s plan.Step, p plan.Progress) {
 	}
 }
 
-// StepDone implements plan.Hooks.
+// StepDone implements plan.Hooks. What a part of a step saw last is what came
+// of it.
 func (a *applySteps) StepDone(s plan.Step, _ time.Duration, err error) {
-	if one := a.open[s.ID]; one != nil {
-		a.steps.end(one, "", err)
-		delete(a.open, s.ID)
+	one := a.open[s.ID]
+	if one == nil {
+		return
 	}
+	delete(a.open, s.ID)
+	result := ""
+	if s.Within != "" {
+		result = one.progress
+	}
+	a.steps.end(one, result, err)
 }
 
 func progressText(p plan.Progress) string {
@@ -58,29 +69,34 @@ func progressText(p plan.Progress) string {
 	return strings.Join(parts, ", ")
 }
 
-// placeNames are short names of all places in a plan: the host alone where
-// there is one pair.
-func placeNames(p *plan.Plan) map[facts.Ref]string {
+// placeNames gives the places of a plan short names, and lists those: the host
+// alone where there is one pair.
+func placeNames(p *plan.Plan) (name func(facts.Ref) string, all []string) {
 	pairs := map[string]bool{}
 	for _, s := range p.Steps {
 		if s.At.Pair != "" {
 			pairs[s.At.Pair] = true
 		}
 	}
-	names := map[facts.Ref]string{}
-	for _, s := range p.Steps {
+	name = func(at facts.Ref) string {
 		switch {
-		case s.At.Pair == "":
-			names[s.At] = "here"
-		case s.At.Host == "":
-			names[s.At] = s.At.Pair
+		case at.Pair == "":
+			return "here"
+		case at.Host == "":
+			return at.Pair
 		case len(pairs) == 1:
-			names[s.At] = s.At.Host
+			return at.Host
 		default:
-			names[s.At] = s.At.String()
+			return at.String()
 		}
 	}
-	return names
+	for _, s := range p.Steps {
+		all = append(all, name(s.At))
+	}
+	for _, c := range p.Changes {
+		all = append(all, name(c.Addr.At()))
+	}
+	return name, all
 }
 
 // Applied implements View.
@@ -107,7 +123,7 @@ func (l *lifecycleSteps) Step(host, what string) pair.Step {
 	if host == "" {
 		host = l.pair
 	}
-	return &lifecycleStep{l.steps, l.steps.begin(host, what)}
+	return &lifecycleStep{l.steps, l.steps.begin(step{place: host, title: what})}
 }
 
 type lifecycleStep struct {

@@ -213,6 +213,7 @@ type jsonApply struct {
 // stepBody is the body of the apply_ lines.
 type stepBody struct {
 	Step     string    `json:"step"`
+	Within   string    `json:"within,omitempty"` // the step that this one is a part of
 	At       facts.Ref `json:"at"`
 	Title    string    `json:"title"`
 	Elapsed  float64   `json:"elapsed_seconds,omitempty"`
@@ -226,7 +227,7 @@ type stepBody struct {
 
 // StepStarted implements plan.Hooks.
 func (a jsonApply) StepStarted(s plan.Step) {
-	a.j.line("info", "apply_start", fmt.Sprintf("%s: %s", s.At, s.Title), stepBody{Step: s.ID, At: s.At, Title: s.Title})
+	a.j.line("info", "apply_start", fmt.Sprintf("%s: %s", s.At, s.Title), stepBody{Step: s.ID, Within: s.Within, At: s.At, Title: s.Title})
 }
 
 // progressInterval is the least time between two lines about the progress of
@@ -241,13 +242,13 @@ func (a jsonApply) StepProgress(s plan.Step, p plan.Progress) {
 	}
 	a.last[s.ID] = now
 	a.j.line("info", "apply_progress", fmt.Sprintf("%s: %s: %s", s.At, s.Title, progressText(p)), stepBody{
-		Step: s.ID, At: s.At, Title: s.Title, Progress: p.Text, Done: p.Done, Total: p.Total, Log: p.Log,
+		Step: s.ID, Within: s.Within, At: s.At, Title: s.Title, Progress: p.Text, Done: p.Done, Total: p.Total, Log: p.Log,
 	})
 }
 
 // StepDone implements plan.Hooks.
 func (a jsonApply) StepDone(s plan.Step, took time.Duration, err error) {
-	a.j.stepDone(stepBody{Step: s.ID, At: s.At, Title: s.Title}, took, err)
+	a.j.stepDone(stepBody{Step: s.ID, Within: s.Within, At: s.At, Title: s.Title}, took, err)
 }
 
 func (j *JSON) stepDone(body stepBody, took time.Duration, err error) {
@@ -299,7 +300,11 @@ func (s *jsonStep) Done(result string, err error) {
 }
 
 // Status implements View: one object and nothing else.
-func (j *JSON) Status(states []pair.State) {
+func (j *JSON) Status(pairs []PairStatus) {
+	states := make([]pair.State, len(pairs))
+	for i, p := range pairs {
+		states[i] = p.State
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.begun = true
@@ -313,7 +318,7 @@ func (j *JSON) Status(states []pair.State) {
 }
 
 // WatchStatus implements View: one object a line for each look.
-func (j *JSON) WatchStatus() (func([]pair.State), func()) { return j.Status, func() {} }
+func (j *JSON) WatchStatus() (func([]PairStatus), func()) { return j.Status, func() {} }
 
 // Drill implements View.
 func (j *JSON) Drill([2]string) (drill.Events, func()) { return &jsonDrill{j: j}, func() {} }

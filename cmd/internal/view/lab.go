@@ -18,7 +18,7 @@ func (h *Human) Stages(place string) (next func(stage string), done func(err err
 	}
 	next = func(stage string) {
 		end(nil)
-		now = s.begin(place, stage)
+		now = s.begin(step{place: place, title: stage})
 	}
 	return next, func(err error) {
 		end(err)

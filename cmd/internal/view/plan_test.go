@@ -93,6 +93,11 @@ func TestApply(t *testing.T) {
 		hooks.StepProgress(p.Steps[2], plan.Progress{Done: 1_500_000, Total: 3_000_000})
 		hooks.StepDone(p.Steps[0], 300*time.Millisecond, nil)
 		hooks.StepDone(p.Steps[1], 63*time.Second, errors.New("exit code 2"))
+		part := plan.Step{ID: "cache/start/1", Within: "cache/start", At: facts.Ref{Pair: "cache", Host: "a"}, Title: "start keepalived"}
+		hooks.StepStarted(part)
+		hooks.StepProgress(part, plan.Progress{Text: "MASTER, primary, VIP 192.168.1.220"})
+		hooks.StepDone(part, time.Second, nil)
+		hooks.StepDone(p.Steps[3], 3*time.Second, nil)
 		done()
 		h.Applied(p, 125*time.Second)
 		h.Next([]Hint{{"hapair status", "both hosts at a glance"}, {"hapair drill documented", "prove the failover"}})
@@ -107,8 +112,9 @@ func TestApplyLive(t *testing.T) {
 		p := samplePlan()
 		now := h.clock()
 		h.clock = func() time.Time { return now }
-		s, done := h.showSteps([]string{"a", "b", "cache", "here"}, len(p.Steps))
-		show := &applySteps{steps: s, names: placeNames(p), open: map[string]*step{}}
+		place, places := placeNames(p)
+		s, done := h.showSteps(places, len(p.Steps))
+		show := &applySteps{steps: s, place: place, open: map[string]*step{}}
 		for _, one := range p.Steps[1:3] {
 			show.StepStarted(one)
 		}

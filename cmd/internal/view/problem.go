@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hapair/plan"
+	"hapair/plan/pair"
 	"hapair/plan/spec"
 	"hapair/remote"
 )
@@ -71,6 +72,9 @@ func problemsOf(err error) []problem {
 		Next() string
 	}](err); ok {
 		p.Next = knows.Next()
+	}
+	if waited, ok := errors.AsType[*pair.Error](err); ok {
+		p.Output = tail(waited.Log)
 	}
 	if step, ok := errors.AsType[*plan.StepError](err); ok {
 		if len(step.Output) > 0 {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"hapair/plan/facts"
 	"hapair/plan/spec"
+	"hapair/templates"
 )
 
 // maxTextWidth is as wide as running text is made: longer lines are hard to
@@ -56,4 +58,24 @@ func (h *Human) Say(text string) {
 	if !h.Quiet {
 		h.print(&h.err, text)
 	}
+}
+
+// Rendered shows files for a host, each under a line that says where it goes.
+func (h *Human) Rendered(at facts.Ref, files []templates.File) {
+	st := h.out.styles
+	var b strings.Builder
+	for _, f := range files {
+		fmt.Fprintf(&b, "%s %s\n", st.title.Render(fmt.Sprintf("==> %s: %s", at, f.Path)),
+			st.dim.Render(fmt.Sprintf("%04o %s:%s", f.Mode.Perm(), f.Owner, f.Group)))
+		text := string(f.Content)
+		if f.Sensitive {
+			text = sensitive + "\n"
+		}
+		b.WriteString(text)
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			b.WriteByte('\n')
+		}
+		b.WriteByte('\n')
+	}
+	h.print(&h.out, b.String())
 }

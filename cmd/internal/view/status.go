@@ -15,20 +15,26 @@ import (
 	"hapair/remote/redisctl"
 )
 
+// PairStatus is how a pair is, and what to think of it.
+type PairStatus struct {
+	pair.State
+	Health pair.Health
+}
+
 // Status implements View: for each pair a headline, a row for each host, and
 // what is wrong with what to do about it.
-func (h *Human) Status(states []pair.State) { h.print(&h.out, h.status(states, &h.out)) }
+func (h *Human) Status(pairs []PairStatus) { h.print(&h.out, h.status(pairs, &h.out)) }
 
 // WatchStatus implements View: on a terminal the picture is redrawn in place,
 // and the last one stays.
-func (h *Human) WatchStatus() (func([]pair.State), func()) {
+func (h *Human) WatchStatus() (func([]PairStatus), func()) {
 	if !h.animated() || !h.out.terminal {
-		return func(states []pair.State) {
-			h.print(&h.out, h.clock().Format(time.TimeOnly)+"\n"+h.status(states, &h.out))
+		return func(pairs []PairStatus) {
+			h.print(&h.out, h.clock().Format(time.TimeOnly)+"\n"+h.status(pairs, &h.out))
 		}, func() {}
 	}
 	var mu sync.Mutex
-	var latest []pair.State
+	var latest []PairStatus
 	stop := h.begin(func(int) []string {
 		mu.Lock()
 		defer mu.Unlock()
@@ -38,10 +44,10 @@ func (h *Human) WatchStatus() (func([]pair.State), func()) {
 		lines := strings.Split(strings.TrimRight(h.status(latest, &h.err), "\n"), "\n")
 		return append(lines, h.err.styles.dim.Render(h.clock().Format(time.TimeOnly)+"  Ctrl-C ends"))
 	})
-	return func(states []pair.State) {
+	return func(pairs []PairStatus) {
 			mu.Lock()
 			defer mu.Unlock()
-			latest = states
+			latest = pairs
 		}, func() {
 			stop()
 			if latest != nil {
@@ -50,9 +56,9 @@ func (h *Human) WatchStatus() (func([]pair.State), func()) {
 		}
 }
 
-func (h *Human) status(states []pair.State, to *stream) string {
+func (h *Human) status(pairs []PairStatus, to *stream) string {
 	var b strings.Builder
-	for i, s := range states {
+	for i, s := range pairs {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
@@ -61,9 +67,9 @@ func (h *Human) status(states []pair.State, to *stream) string {
 	return b.String()
 }
 
-func pairStatus(b *strings.Builder, s pair.State, to *stream) {
+func pairStatus(b *strings.Builder, p PairStatus, to *stream) {
 	st := to.styles
-	health := pair.Assess(s)
+	s, health := p.State, p.Health
 	fmt.Fprintf(b, "%s  %s  %s\n", st.title.Render(s.Name), levelStyle(st, health.Level).Render(levelWord(health.Level)), st.dim.Render(vipLine(s)))
 
 	g := grid{columns: []column{
@@ -86,7 +92,7 @@ func pairStatus(b *strings.Builder, s pair.State, to *stream) {
 		}
 	}
 	for _, e := range lastEvents(s) {
-		fmt.Fprintf(b, "  %s  %s  %s\n", st.dim.Render(e.clock), st.title.Render(e.host), st.dim.Render(printable(e.text)))
+		fmt.Fprintf(b, "  %s  %s  %s\n", st.dim.Render(pad(e.clock, len(time.Stamp))), st.title.Render(e.host), st.dim.Render(printable(e.text)))
 	}
 }
 
@@ -112,10 +118,11 @@ func lastEvents(s pair.State) []event {
 // at the end.
 func parseEvent(host, line string) event {
 	at, rest, _ := strings.Cut(line, " ")
-	e := event{at: at, clock: at, host: host, text: rest}
-	if when, err := time.Parse(time.RFC3339, at); err == nil {
-		e.clock = when.Local().Format("Jan _2 15:04:05")
+	when, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		return event{host: host, text: line}
 	}
+	e := event{at: at, clock: when.Local().Format(time.Stamp), host: host, text: rest}
 	if _, quoted, ok := strings.Cut(rest, " msg="); ok {
 		if msg, err := strconv.Unquote(quoted); err == nil {
 			e.text = msg

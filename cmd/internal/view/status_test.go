@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestStatus(t *testing.T) {
-	onDevices(t, "status", func(h *Human) { h.Status([]pair.State{sampleState()}) })
+	onDevices(t, "status", func(h *Human) { h.Status([]PairStatus{{State: sampleState()}}) })
 }
 
 func TestStatusOfATroubledPair(t *testing.T) {
@@ -58,6 +58,10 @@ func TestStatusOfATroubledPair(t *testing.T) {
 		s.Hosts[1].Hold = "the peer's data may be newer"
 		s.Hosts[1].Redis.Info.LinkUp = false
 		s.Hosts[1].Keepalived.VRRP = pair.Fault
-		h.Status([]pair.State{s})
+		h.Status([]PairStatus{{State: s, Health: pair.Health{Level: pair.Critical, Problems: []pair.Problem{
+			{Level: pair.Critical, Summary: "neither host serves", Hint: "Bring a back: it goes on from there by itself."},
+			{Level: pair.Unknown, Host: "a", Summary: "cannot be reached: connect: dial tcp 192.168.1.218:22: i/o timeout", Hint: "Is the host up, and does a firewall let port 22 through? Try: ssh -p 22 192.168.1.218 true"},
+			{Level: pair.Warning, Host: "b", Summary: "holds: the peer's data may be newer", Hint: "Bring the other host back, or, if this host's data is the one to keep, run `hapair promote --host b --force`."},
+		}}}})
 	})
 }

@@ -28,6 +28,7 @@ type steps struct {
 // step is one of them.
 type step struct {
 	place, title string
+	part         bool // of another step; it counts with that
 	since        time.Time
 	reminded     time.Time
 	progress     string // what it does or sees now
@@ -50,13 +51,13 @@ func (h *Human) showSteps(places []string, total int) (s *steps, done func()) {
 	}
 }
 
-func (s *steps) begin(place, title string) *step {
+func (s *steps) begin(one step) *step {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.h.clock()
-	one := &step{place: place, title: title, since: now, reminded: now}
-	s.running = append(s.running, one)
-	return one
+	one.since = s.h.clock()
+	one.reminded = one.since
+	s.running = append(s.running, &one)
+	return &one
 }
 
 func (s *steps) progress(one *step, text, log string) {
@@ -76,7 +77,9 @@ func (s *steps) progress(one *step, text, log string) {
 func (s *steps) end(one *step, result string, err error) {
 	s.mu.Lock()
 	s.running = slices.DeleteFunc(s.running, func(r *step) bool { return r == one })
-	s.done++
+	if !one.part {
+		s.done++
+	}
 	took := s.h.clock().Sub(one.since)
 	s.mu.Unlock()
 	if s.h.Quiet {

@@ -46,9 +46,9 @@ type View interface {
 	// they happen, until done is called.
 	Lifecycle(pairName string, hosts [2]string) (ev pair.Events, done func())
 	// Status shows how pairs are and what to think of it.
-	Status(states []pair.State)
+	Status(pairs []PairStatus)
 	// WatchStatus shows it again and again, in one place where it can.
-	WatchStatus() (show func([]pair.State), done func())
+	WatchStatus() (show func([]PairStatus), done func())
 	// Drill shows drills as they go, until done is called.
 	Drill(hosts [2]string) (ev drill.Events, done func())
 	// Drilled shows what came of all of them.
