@@ -33,6 +33,7 @@ type fakeRedis struct {
 	silent  map[net.Conn]bool
 	lie     int // so many writes to come are acknowledged and not kept
 	lied    int
+	swallow int         // so many writes to come are kept, and the connection ends instead of an answer
 	acks    []time.Time // of SETBIT, taken just before the reply is sent
 	conns   map[net.Conn]bool
 	replica *fakeRedis // gets every write that is kept
@@ -175,6 +176,11 @@ func (f *fakeRedis) answer(c net.Conn, args []string) (reply string, ok bool) {
 	case "SET", "SETEX", "SETBIT", "DEL", "UNLINK":
 		if f.role != "master" {
 			return "-READONLY You can't write against a read only replica.\r\n", true
+		}
+		if name == "SETBIT" && f.swallow > 0 {
+			f.swallow--
+			f.store(name, args)
+			return "", false
 		}
 		return f.write(name, args), true
 	}

@@ -40,6 +40,7 @@ type sim struct {
 	proof    error // of the fault script, instead of its proof
 	mute     bool  // the fault script does nothing and says nothing
 	broken   error // of Recover
+	silent   bool  // nothing answers for the VIP where it was: connections hang
 	impostor bool  // it is the other Redis that answers at the VIP
 	remote   bool  // the controller reaches Redis through SSH only
 	// What else goes wrong: once the peer has taken over, and once the struck
@@ -126,7 +127,11 @@ func (s *sim) hold(i int) {
 	s.mu.Unlock()
 	if before >= 0 && before != i {
 		s.hosts[before].tell(fmt.Sprintf("[%s] Deleted 2: eth3    inet %s/32 scope global eth3", s.hosts[before].stamp(), simVIP))
-		s.servers[before].set((*fakeRedis).hangUp)
+		if s.silent {
+			s.servers[before].muteAll()
+		} else {
+			s.servers[before].set((*fakeRedis).hangUp)
+		}
 	}
 	if i >= 0 && before != i {
 		s.hosts[i].tell(fmt.Sprintf("[%s] 2: eth3    inet %s/32 scope global eth3\\       valid_lft forever", s.hosts[i].stamp(), simVIP))
@@ -225,7 +230,9 @@ func (s *sim) Recover(ctx context.Context, ev pair.Events, hosts ...string) erro
 	s.recovered = append(s.recovered, hosts...)
 	s.mu.Unlock()
 	step := ev.Step(hosts[0], "start Redis")
-	time.Sleep(400 * time.Millisecond)
+	if err := sleep(ctx, 400*time.Millisecond); err != nil {
+		return err
+	}
 	if s.broken != nil {
 		step.Done("", s.broken)
 		return s.broken
@@ -307,7 +314,9 @@ func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) 
 		for in := bufio.NewScanner(c.Stdin); in.Scan(); {
 			time.Sleep(time.Millisecond)
 			if n, ok := strings.CutPrefix(in.Text(), "ping "); ok {
-				h.tell("pong " + n + " " + h.seconds())
+				answer := "pong " + n + " " + h.seconds()
+				time.Sleep(time.Millisecond)
+				h.tell(answer)
 				continue
 			}
 			h.sim.mu.Lock()
