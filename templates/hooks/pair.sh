@@ -600,4 +600,5 @@ note_sync() {
 		log info "in sync with $peer_name, epoch $((in_epoch / 4))"
 	fi
 	: >"$run/synced"
+	unhold "in sync with $peer_name"
 }
