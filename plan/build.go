@@ -56,7 +56,9 @@ func (p *Plan) add(one *spec.Pair, seen facts.ByHost, have Local, conflicts *Con
 		}
 	}
 	builds := chooseBuilders(sides, have)
+	why := isolated(sides)
 	for i, s := range sides {
+		s.stops = why
 		conflicts.foreign(one, s, hosts[1-i])
 		s.compare(conflicts)
 		if !s.canGuard() {
@@ -65,12 +67,11 @@ func (p *Plan) add(one *spec.Pair, seen facts.ByHost, have Local, conflicts *Con
 				s.seen.OS.Kernel, guardKernel.Major, guardKernel.Minor)})
 		}
 	}
-	why := isolated(sides)
-	task := runtime(one, sides, why)
+	task := runtime(one, sides)
 	for _, s := range sides {
 		p.Changes = append(p.Changes, s.changes...)
 	}
-	p.Steps = append(p.Steps, steps(sides, builds, why != "", task)...)
+	p.Steps = append(p.Steps, steps(sides, builds, task)...)
 	return nil
 }
 
@@ -120,15 +121,14 @@ func chooseBuilders(sides [2]*side, have Local) []building {
 
 // runtime compares how the pair runs with how it should: both Redis and both
 // keepalived up, the VIP on one host, whose Redis is the primary, and the other
-// a replica with its link up. It returns what brings it there. Where why is not
-// empty, both are stopped before.
-func runtime(p *spec.Pair, sides [2]*side, why string) *Running {
+// a replica with its link up. It returns what brings it there.
+func runtime(p *spec.Pair, sides [2]*side) *Running {
 	running, complete := 0, true
 	for _, s := range sides {
 		for _, unit := range []string{s.layout.RedisUnit(), s.layout.KeepalivedUnit()} {
 			switch {
-			case why != "":
-				c := s.serviceChange(unit, why)
+			case s.stops != "":
+				c := s.serviceChange(unit, s.stops)
 				c.Action, c.Drift = Update, false
 				s.change(c)
 			case s.runs(unit):
@@ -140,7 +140,7 @@ func runtime(p *spec.Pair, sides [2]*side, why string) *Running {
 		}
 	}
 	switch {
-	case why != "" || running == 0:
+	case sides[0].stops != "" || running == 0:
 		return &Running{Do: TaskStart}
 	case complete:
 		complete = compareRoles(p, sides)

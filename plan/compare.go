@@ -26,6 +26,7 @@ type side struct {
 	others []*Manifest // of other pairs on the same host
 
 	build []*program // what is to be built here, for either host
+	stops string     // why both hosts stop and start for it; empty: they do not
 
 	changes []Change
 
@@ -66,6 +67,7 @@ func newSide(p *spec.Pair, i int, w *want, seen *facts.Host) (*side, error) {
 // compare finds everything that differs, in the order in which people read it.
 func (s *side) compare(c *Conflicts) {
 	s.next = &Manifest{Format: manifestFormat, Pair: s.ref.Pair, Host: s.ref.Host, Units: union(s.want.units(), nil)}
+	s.takeUp()
 	s.compareAccount()
 	s.comparePackages(c)
 	s.comparePrograms()
@@ -78,6 +80,63 @@ func (s *side) compare(c *Conflicts) {
 			Reason: "the list of what hapair put on this host",
 		})
 	}
+}
+
+// takeUp takes over what an interrupted apply left to do. What does not run
+// anyway has no need of it.
+func (s *side) takeUp() {
+	if s.old == nil {
+		return
+	}
+	for _, todo := range s.old.Pending {
+		unit := ""
+		switch todo {
+		case restartRedis:
+			unit = s.layout.RedisUnit()
+			s.affects.Redis = true
+		case reloadKeepalived, restartKeepalived:
+			unit = s.layout.KeepalivedUnit()
+			s.affects.Keepalived = pair.Reload
+			if todo == restartKeepalived {
+				s.affects.Keepalived = pair.Restart
+			}
+		case restartSyslog:
+			unit = rsyslogUnit
+			s.units.Restart = []string{unit}
+		case renewGuard:
+			unit = s.layout.GuardUnit()
+			s.units.Renew = []string{unit}
+		}
+		if s.runs(unit) {
+			s.change(Change{Addr: s.addr(KindService, unit), Action: Update, Reason: string(todo) + ": an interrupted apply left it to do"})
+		}
+	}
+}
+
+// todo is what has to happen for the changes to count; of it, later is what
+// only both hosts together can do.
+func (s *side) todo() (now, later []pending) {
+	if slices.Contains(s.units.Restart, rsyslogUnit) {
+		now = append(now, restartSyslog)
+	}
+	if len(s.units.Renew) > 0 {
+		now = append(now, renewGuard)
+	}
+	if s.stops != "" {
+		return now, nil
+	}
+	if s.affects.Redis && s.runs(s.layout.RedisUnit()) {
+		later = append(later, restartRedis)
+	}
+	if s.runs(s.layout.KeepalivedUnit()) {
+		switch s.affects.Keepalived {
+		case pair.Reload:
+			later = append(later, reloadKeepalived)
+		case pair.Restart:
+			later = append(later, restartKeepalived)
+		}
+	}
+	return now, later
 }
 
 func (s *side) addr(kind Kind, name string) Addr {
@@ -442,6 +501,9 @@ func (s *side) fileReason(f templates.File) string {
 	case templates.AffectsRedis:
 		return s.restartReason(s.redis.product)
 	case templates.AffectsKeepalived:
+		if s.stops != "" {
+			return s.restartReason(productKeepalived)
+		}
 		if s.runs(s.layout.KeepalivedUnit()) {
 			return "reload: the replica's keepalived waits meanwhile"
 		}
@@ -466,8 +528,11 @@ func (s *side) restartReason(product string) string {
 	if product == productKeepalived {
 		unit = s.layout.KeepalivedUnit()
 	}
-	if !s.runs(unit) {
+	switch {
+	case !s.runs(unit):
 		return ""
+	case s.stops != "":
+		return "both hosts stop and start"
 	}
 	return "restart: rolling, replica first"
 }

@@ -29,7 +29,21 @@ type Manifest struct {
 	Dirs     []ManifestDir    `json:"dirs"`  // sorted
 	Files    []ManifestFile   `json:"files"` // sorted by path
 	Units    []string         `json:"units"`
+	// Pending is what still has to happen for the files to count, while an
+	// apply is under way. One that is interrupted leaves it to the next.
+	Pending []pending `json:"pending,omitempty"`
 }
+
+// pending is something that a host still has to do.
+type pending string
+
+const (
+	restartRedis      pending = "restart redis"
+	reloadKeepalived  pending = "reload keepalived"
+	restartKeepalived pending = "restart keepalived"
+	restartSyslog     pending = "restart rsyslog"
+	renewGuard        pending = "renew guard"
+)
 
 // ManifestAccount is who owns Redis' files.
 type ManifestAccount struct {
@@ -140,6 +154,13 @@ func (m *Manifest) joined(old *Manifest) *Manifest {
 	slices.SortFunc(both.Dirs, func(a, b ManifestDir) int { return strings.Compare(a.Dir, b.Dir) })
 	slices.SortFunc(both.Files, func(a, b ManifestFile) int { return strings.Compare(a.Path, b.Path) })
 	return &both
+}
+
+// with is m and what is still to do.
+func (m *Manifest) with(todo []pending) *Manifest {
+	more := *m
+	more.Pending = todo
+	return &more
 }
 
 // union is a and what else is in b, sorted.

@@ -40,7 +40,7 @@ func (l *stepList) add(at facts.Ref, name, title string, s Step, after ...string
 //	the manifest, of what is there now
 //
 // and when both are done, whatever has to start or restart.
-func steps(sides [2]*side, builds []building, stopFirst bool, task *Running) []Step {
+func steps(sides [2]*side, builds []building, task *Running) []Step {
 	l := &stepList{pair: sides[0].ref.Pair}
 	var noted, packaged [2]string
 	for i, s := range sides {
@@ -50,7 +50,7 @@ func steps(sides [2]*side, builds []building, stopFirst bool, task *Running) []S
 	}
 	built := l.builds(sides, builds, packaged)
 	var stopped []string
-	if stopFirst {
+	if sides[0].stops != "" {
 		stopped = l.stop(sides, slices.Concat(built.all(), packaged[:], noted[:]))
 	}
 	var done []string
@@ -60,7 +60,12 @@ func steps(sides [2]*side, builds []building, stopFirst bool, task *Running) []S
 	}
 	if task != nil {
 		done = append(done, stopped...)
-		l.add(facts.Ref{Pair: l.pair}, string(task.Do), taskTitle[task.Do], Step{Pair: task}, done...)
+		done = []string{l.add(facts.Ref{Pair: l.pair}, string(task.Do), taskTitle[task.Do], Step{Pair: task}, done...)}
+	}
+	for _, s := range sides {
+		if _, later := s.todo(); len(later) > 0 {
+			l.add(s.ref, "done", "note that nothing is left to do", Step{Place: &Place{Files: []File{s.manifestFile(s.next)}}}, done...)
+		}
 	}
 	return l.steps
 }
@@ -82,7 +87,8 @@ func (l *stepList) last(s *side, name string) string {
 
 // note writes the manifest of the time of change.
 func (l *stepList) note(s *side) string {
-	m := s.next.joined(s.old)
+	now, later := s.todo()
+	m := s.next.joined(s.old).with(slices.Concat(now, later))
 	if s.manifestIs(m) {
 		return ""
 	}
@@ -198,8 +204,10 @@ func (l *stepList) host(s *side, built builtSteps, before []string) []string {
 	if u.Reload || len(u.Enable)+len(u.Restart)+len(u.Renew) > 0 {
 		then("units", unitsTitle(u), Step{Units: &u})
 	}
-	if noted := s.next.joined(s.old); string(noted.bytes()) != string(s.next.bytes()) {
-		then("manifest", "note what is there now", Step{Place: &Place{Files: []File{s.manifestFile(s.next)}}})
+	now, later := s.todo()
+	noted, there := s.next.joined(s.old).with(slices.Concat(now, later)), s.next.with(later)
+	if string(noted.bytes()) != string(there.bytes()) {
+		then("manifest", "note what is there now", Step{Place: &Place{Files: []File{s.manifestFile(there)}}})
 	}
 	return last
 }
