@@ -133,7 +133,7 @@ if [ "$my_state" = up ]; then
 	no/slave/"$peer")
 		if [ "$my_link" = down ]; then
 			locked lost_link
-		elif [ ! -e "$run/synced" ]; then
+		elif [ ! -e "$run/synced" ] || [ -e "$run/hold" ]; then
 			again backup.sh
 		fi
 		;;
