@@ -74,7 +74,7 @@ func renderRun(a *app, o *renderOptions) error {
 			if err := writeRendered(dir, files); err != nil {
 				return fmt.Errorf("write the files of %s: %w", at, err)
 			}
-			v.Text(fmt.Sprintf("%s: %d files", dir, len(files)))
+			v.Say(fmt.Sprintf("%s: %d files", dir, len(files)))
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
+	"github.com/charmbracelet/x/ansi"
 
 	"hapair/plan"
 	"hapair/plan/facts"
@@ -18,12 +19,16 @@ const unchanged = "No changes. The pair matches the spec."
 func (h *Human) Plan(p *plan.Plan) {
 	var b strings.Builder
 	var at facts.Ref
+	kinds := 0
+	for _, c := range p.Changes {
+		kinds = max(kinds, len(c.Addr.Kind))
+	}
 	for i, c := range p.Changes {
 		if i == 0 || c.Addr.At() != at {
 			at = c.Addr.At()
 			fmt.Fprintf(&b, "%s\n\n", h.out.styles.title.Render(at.String()))
 		}
-		h.change(&b, c)
+		h.change(&b, c, kinds)
 		if i == len(p.Changes)-1 || p.Changes[i+1].Addr.At() != at {
 			b.WriteByte('\n')
 		}
@@ -47,31 +52,35 @@ func planSummary(p *plan.Plan) string {
 	return fmt.Sprintf("Plan: %d to add, %d to change, %d to destroy.", add, change, destroy)
 }
 
-// change is one resource: a headline, then what differs.
-func (h *Human) change(b *strings.Builder, c plan.Change) {
+// change is one resource: a headline, then what differs. kinds is how wide the
+// column of kinds is.
+func (h *Human) change(b *strings.Builder, c plan.Change, kinds int) {
 	st := h.out.styles
-	paint := h.paint(c.Action)
-	fmt.Fprintf(b, "%s %s %s", paint(fmt.Sprintf("%3s", c.Action.Symbol())), st.dim.Render(string(c.Addr.Kind)), st.bold.Render(c.Addr.Name))
-	var why []string
-	if c.Drift {
-		why = append(why, "drift: changed on the host")
+	head := h.paint(c.Action)(fmt.Sprintf("%3s", c.Action.Symbol())) + " " + st.dim.Render(pad(string(c.Addr.Kind), kinds)) + "  " + st.bold.Render(c.Addr.Name)
+	why := ""
+	if text := reason(c); text != "" {
+		why = "  " + st.dim.Render("# "+text)
 	}
-	if c.Reason != "" {
-		why = append(why, c.Reason)
-	}
-	if len(why) > 0 {
-		b.WriteString(st.dim.Render("  # " + strings.Join(why, "; ")))
-	}
-	b.WriteByte('\n')
-
 	switch c.Action {
 	case plan.Create:
-		h.newContent(b, c.After)
+		h.gist(b, head, why, c.After)
 	case plan.Delete:
-		h.newContent(b, c.Before)
+		h.gist(b, head, why, c.Before)
 	default:
+		b.WriteString(head + why + "\n")
 		h.attrDiff(b, c.Before.Attrs, c.After.Attrs)
 		h.textDiff(b, c)
+	}
+}
+
+func reason(c plan.Change) string {
+	switch {
+	case !c.Drift:
+		return c.Reason
+	case c.Reason == "":
+		return "drift: changed on the host"
+	default:
+		return "drift: " + c.Reason
 	}
 }
 
@@ -90,9 +99,10 @@ func (h *Human) paint(a plan.Action) func(...string) string {
 // detail indents what belongs to a change.
 const detail = "      "
 
-// newContent is the gist of something that was not there, or will not be: its
-// properties in one line. Whole files are what `hapair render` is for.
-func (h *Human) newContent(b *strings.Builder, c plan.Content) {
+// gist is something that was not there, or will not be: its properties in one
+// line, beside its name where there is room. Whole files are what `hapair
+// render` is for.
+func (h *Human) gist(b *strings.Builder, head, why string, c plan.Content) {
 	var parts []string
 	for _, a := range c.Attrs {
 		parts = append(parts, a.Name+" "+a.Value)
@@ -103,8 +113,16 @@ func (h *Human) newContent(b *strings.Builder, c plan.Content) {
 	case c.Text != "":
 		parts = append(parts, plural(strings.Count(c.Text, "\n"), "line"))
 	}
-	for _, line := range wrap(strings.Join(parts, ", "), h.out.width()-len(detail)) {
-		b.WriteString(detail + h.out.styles.dim.Render(line) + "\n")
+	text := strings.Join(parts, ", ")
+	dim := h.out.styles.dim
+	width := h.out.width()
+	if whole := head + "  " + dim.Render(text) + why; text != "" && (width == 0 || ansi.StringWidth(whole) <= width) {
+		b.WriteString(whole + "\n")
+		return
+	}
+	b.WriteString(head + why + "\n")
+	for _, line := range wrap(text, width-len(detail)) {
+		b.WriteString(detail + dim.Render(line) + "\n")
 	}
 }
 
