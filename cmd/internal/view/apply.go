@@ -13,7 +13,11 @@ import (
 // Apply implements View.
 func (h *Human) Apply(p *plan.Plan) (plan.Hooks, func()) {
 	place, places := placeNames(p)
-	s, done := h.showSteps(places, len(p.Steps))
+	titles := make([]string, len(p.Steps))
+	for i, s := range p.Steps {
+		titles[i] = s.Title
+	}
+	s, done := h.showSteps(places, titles)
 	return &applySteps{steps: s, place: place, open: map[string]*step{}}, done
 }
 
@@ -108,7 +112,7 @@ func (h *Human) Applied(p *plan.Plan, took time.Duration) {
 
 // Lifecycle implements View.
 func (h *Human) Lifecycle(pairName string, hosts [2]string) (pair.Events, func()) {
-	s, done := h.showSteps([]string{pairName, hosts[0], hosts[1]}, 0)
+	s, done := h.showSteps([]string{pairName, hosts[0], hosts[1]}, nil)
 	return &lifecycleSteps{steps: s, pair: pairName}, done
 }
 

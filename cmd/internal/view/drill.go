@@ -75,8 +75,8 @@ func (d *drillShow) Happened(e drill.Event) {
 		return
 	}
 	st := d.h.out.styles
-	at := ""
-	if e.Type != drill.SteadyState {
+	at := "" // before the fault
+	if e.At != 0 || e.Type == drill.FaultInjected {
 		at = sinceFault(e.At)
 	}
 	text := printable(e.Text)

@@ -8,7 +8,7 @@ import (
 // Stages shows work that comes in stages, one after the other: each call of
 // next begins one and ends the one before.
 func (h *Human) Stages(place string) (next func(stage string), done func(err error)) {
-	s, stop := h.showSteps([]string{place}, 0)
+	s, stop := h.showSteps([]string{place}, nil)
 	var now *step
 	end := func(err error) {
 		if now != nil {

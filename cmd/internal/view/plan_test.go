@@ -113,7 +113,7 @@ func TestApplyLive(t *testing.T) {
 		now := h.clock()
 		h.clock = func() time.Time { return now }
 		place, places := placeNames(p)
-		s, done := h.showSteps(places, len(p.Steps))
+		s, done := h.showSteps(places, make([]string, len(p.Steps)))
 		show := &applySteps{steps: s, place: place, open: map[string]*step{}}
 		for _, one := range p.Steps[1:3] {
 			show.StepStarted(one)

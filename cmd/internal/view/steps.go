@@ -18,7 +18,9 @@ type steps struct {
 	h     *Human
 	start time.Time
 	total int // 0: not known
-	wide  int // columns of the longest place
+	// Columns of the longest place, and of titles, so that times stand below
+	// each other.
+	places, titles int
 
 	mu      sync.Mutex
 	running []*step // in the order in which they began
@@ -35,11 +37,15 @@ type step struct {
 	log          string // where its output goes
 }
 
-// showSteps shows steps at the given places until done is called.
-func (h *Human) showSteps(places []string, total int) (s *steps, done func()) {
-	s = &steps{h: h, start: h.clock(), total: total}
+// showSteps shows steps at the given places until done is called. Of those with
+// a known end, all titles are given.
+func (h *Human) showSteps(places, titles []string) (s *steps, done func()) {
+	s = &steps{h: h, start: h.clock(), total: len(titles), titles: titleColumns}
 	for _, p := range places {
-		s.wide = max(s.wide, lipgloss.Width(p))
+		s.places = max(s.places, lipgloss.Width(p))
+	}
+	for _, t := range titles {
+		s.titles = min(max(s.titles, lipgloss.Width(t)), maxTitleColumns)
 	}
 	switch {
 	case h.animated():
@@ -94,18 +100,21 @@ func (s *steps) end(one *step, result string, err error) {
 	s.h.print(&s.h.err, s.line(mark, one, elapsed(took), printable(result)))
 }
 
-// titleColumns is how wide titles are made, so that times stand in one column,
-// where the terminal has room for it.
-const titleColumns = 44
+// titleColumns and maxTitleColumns are how wide titles are made, where the
+// terminal has room for it.
+const (
+	titleColumns    = 40
+	maxTitleColumns = 66
+)
 
 // line is one step: "  ✓ a  write 14 files        0.3s  note".
 func (s *steps) line(mark string, one *step, took, note string) string {
 	st := s.h.err.styles
-	columns := titleColumns
+	columns := s.titles
 	if width := s.h.err.width(); width > 0 {
-		columns = min(columns, max(10, width-s.wide-16))
+		columns = min(columns, max(10, width-s.places-16))
 	}
-	line := fmt.Sprintf("  %s %s  %s  %s", mark, st.title.Render(pad(one.place, s.wide)), pad(one.title, columns), st.dim.Render(fmt.Sprintf("%6s", took)))
+	line := fmt.Sprintf("  %s %s  %s  %s", mark, st.title.Render(pad(one.place, s.places)), pad(one.title, columns), st.dim.Render(fmt.Sprintf("%6s", took)))
 	if note != "" {
 		line += "  " + st.dim.Render(note)
 	}
@@ -127,7 +136,7 @@ func (s *steps) lines(width int) []string {
 		took := now.Sub(one.since)
 		lines = append(lines, s.line(st.warn.Render(spinner(took)), one, elapsed(took), one.progress))
 		if one.log != "" {
-			lines = append(lines, strings.Repeat(" ", 6+s.wide)+st.dim.Render("output: "+one.log))
+			lines = append(lines, strings.Repeat(" ", 6+s.places)+st.dim.Render("output: "+one.log))
 		}
 	}
 	if s.total == 0 {
