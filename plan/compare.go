@@ -302,6 +302,7 @@ func (s *side) comparePrograms() {
 		case ok:
 			change.Action = Replace
 			change.Before = Content{Attrs: []Attr{{"version", there.Version}, {"recipe", short(there.ID)}}}
+			change.After = Content{Attrs: []Attr{{"version", p.recipe.Version}, {"recipe", short(p.recipe.ID())}}}
 		}
 		if ok {
 			s.touch(p.product)
@@ -501,7 +502,7 @@ func (s *side) fileReason(f templates.File) string {
 	case templates.AffectsRedis:
 		return s.restartReason(s.redis.product)
 	case templates.AffectsKeepalived:
-		if s.stops != "" {
+		if s.stops != "" || s.affects.Keepalived == pair.Restart {
 			return s.restartReason(productKeepalived)
 		}
 		if s.runs(s.layout.KeepalivedUnit()) {
