@@ -24,6 +24,8 @@ const (
 	// steadyFor is how long the steady state is then measured.
 	warmUp    = 500 * time.Millisecond
 	steadyFor = 2 * time.Second
+	// steadyTimeout is for a hiccup of the disk or the controller to pass.
+	steadyTimeout = 10 * time.Second
 	// untouchedFor is how long a drill without a fault watches.
 	untouchedFor = 3 * time.Second
 	// aftermath is how long a drill goes on watching when all is as expected:
@@ -78,6 +80,7 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 	if bench.Load == (Load{}) {
 		bench.Load = DefaultLoad
 	}
+	bench.Load.Rate = cmp.Or(bench.Load.Rate, DefaultLoad.Rate)
 	if bench.Dial == nil {
 		bench.Dial = (&net.Dialer{}).DialContext
 	}
@@ -335,28 +338,41 @@ func (r *run) settleIn(ctx context.Context) error {
 	if err := sleep(ctx, warmUp); err != nil {
 		return err
 	}
-	r.steady = r.clock.now()
-	if err := sleep(ctx, steadyFor); err != nil {
-		return err
+	for deadline := r.clock.now() + steadyTimeout; ; {
+		r.steady = r.clock.now()
+		if err := sleep(ctx, steadyFor); err != nil {
+			return err
+		}
+		eager, unsteady := r.unsteady(Window{r.steady, r.clock.now()})
+		if unsteady == "" {
+			r.timeline.add(r.clock.now(), Event{Type: SteadyState,
+				Text: fmt.Sprintf("%d eager and %d ordinary clients write through the VIP; eager ones %.0f/s, p99 %s", r.Load.Eager, r.Load.Ordinary, eager.Rate, eager.P99)})
+			return nil
+		}
+		if r.clock.now() > deadline {
+			return &inconclusive{"no steady state: " + unsteady}
+		}
 	}
-	w := Window{r.steady, r.clock.now()}
-	for _, c := range []Client{Eager, Ordinary} {
+}
+
+// unsteady says why the time before the fault is no ground to judge it on;
+// empty when it is.
+func (r *run) unsteady(w Window) (eager Tally, why string) {
+	for _, c := range []Client{Ordinary, Eager} {
 		t := r.ledger.tally(c, w)
 		if len(t.Errors) > 0 {
-			return &inconclusive{"no steady state: writes through the VIP failed before there was a fault: " + counted(t.Errors)}
+			return t, "writes through the VIP fail before there is a fault: " + counted(t.Errors)
 		}
 		if limit := r.res.Objective.MaxOutage / 2; t.Outage > limit && t.Clients > 0 {
-			return &inconclusive{fmt.Sprintf("no steady state: %s without an acknowledged write before there was a fault; to judge an outage of %s it must be %s at most",
-				t.Outage, r.res.Objective.MaxOutage, limit)}
+			return t, fmt.Sprintf("%s without an acknowledged write before there is a fault; to judge an outage of %s it must be %s at most",
+				t.Outage, r.res.Objective.MaxOutage, limit)
 		}
+		eager = t
 	}
-	if since, ok := r.tracks[r.struck].serving(); !ok || since > r.steady {
-		return &inconclusive{"no steady state: " + r.tracks[r.struck].host + " has not been the primary with the VIP all the time"}
+	if since, ok := r.tracks[r.struck].serving(); !ok || since > w.From {
+		why = r.tracks[r.struck].host + " has not been the primary with the VIP all the time"
 	}
-	eager := r.ledger.tally(Eager, w)
-	r.timeline.add(r.clock.now(), Event{Type: SteadyState,
-		Text: fmt.Sprintf("%d eager and %d ordinary clients write through the VIP; eager ones %.0f/s, p99 %s", r.Load.Eager, r.Load.Ordinary, eager.Rate, eager.P99)})
-	return nil
+	return eager, why
 }
 
 // strike injects the fault, sees what comes of it, and heals the pair. From

@@ -223,11 +223,34 @@ func TestVerdicts(t *testing.T) {
 			set: func(s *sim) { s.impostor = true },
 		},
 		{
-			name: "writes fail before the fault", drill: "kill-redis", want: Inconclusive, why: "connection lost",
+			name: "writes fail before the fault", drill: "kill-redis", want: Inconclusive, why: "no steady state: writes through the VIP fail before there is a fault: 4 × connection lost",
+			set: func(s *sim) {
+				s.later.Go(func() {
+					for range 20 {
+						time.Sleep(time.Second)
+						s.servers[0].set((*fakeRedis).hangUp)
+					}
+				})
+			},
+		},
+		{
+			name: "a hiccup before the fault", drill: "kill-redis", want: Passed,
 			set: func(s *sim) {
 				s.later.Go(func() {
 					time.Sleep(1500 * time.Millisecond)
 					s.servers[0].set((*fakeRedis).hangUp)
+				})
+			},
+		},
+		{
+			name: "the VIP flaps before the fault", drill: "kill-redis", want: Inconclusive, why: "a has not been the primary with the VIP all the time",
+			set: func(s *sim) {
+				s.later.Go(func() {
+					for range 20 {
+						time.Sleep(time.Second)
+						s.hosts[0].tell("[" + s.hosts[0].stamp() + "] Deleted 2: eth3    inet 192.168.1.220/32 scope global eth3")
+						s.hosts[0].tell("[" + s.hosts[0].stamp() + "] 2: eth3    inet 192.168.1.220/32 scope global eth3")
+					}
 				})
 			},
 		},
