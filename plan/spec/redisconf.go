@@ -15,6 +15,7 @@ import (
 // write instead, under their modern names. Some are refused for safety: they
 // would let a host that is not the primary accept writes, or blind the checks.
 var managed = map[string]string{
+	"bind":        "Redis listens on every address of its host, as the VIP comes and goes. Leave it out.",
 	"port":        "It is the port of the redis block: redis { port = … }.",
 	"tls-port":    "The hooks and replication use the plain port of the redis block.",
 	"dir":         "Redis' data is in the prefix of the redis block: redis { prefix = … }.",
@@ -226,16 +227,10 @@ func (s *section) acceptable(name, text string, at hcl.Range) bool {
 		s.d.errorAt(at, "Not a size", "%s is a whole number with one of the units b, kb, mb, gb: \"64mb\".", name)
 	case name == "rename-command" && len(fields) > 0 && slices.Contains(hooksNeed, strings.ToLower(fields[0])):
 		s.d.errorAt(at, "Command that the hooks need", "The hooks, the checks and replication call %s, so it keeps its name.", strings.ToUpper(fields[0]))
-	case name == "bind" && !slices.ContainsFunc(fields, isWildcard):
-		s.d.errorAt(at, "Address that leaves others out", "Redis has to answer on the host's address and on the VIP, which comes and goes. Leave bind out, or write \"0.0.0.0\" (or \"* -::*\").")
 	case name == "protected-mode" && text == "yes" && !s.has("password"):
 		s.d.errorAt(at, "Redis closed to its peer", "Without a password, protected-mode lets nobody in but the host itself. Set a password in the redis block, or leave protected-mode out.")
 	default:
 		return true
 	}
 	return false
-}
-
-func isWildcard(address string) bool {
-	return slices.Contains([]string{"*", "-::*", "0.0.0.0", "::", "::*"}, strings.Trim(address, `"`))
 }
