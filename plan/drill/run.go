@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"hapair/plan/pair"
 	"hapair/remote/redisctl"
 )
@@ -205,17 +207,23 @@ type dialer struct {
 func (r *run) reach(ctx context.Context) error {
 	s := r.Pair.Spec()
 	port := strconv.Itoa(s.Redis.Port)
-	var err error
-	if r.vip, err = r.way(ctx, net.JoinHostPort(r.vips[0].String(), port), r.struck, 1-r.struck); err != nil {
+	all, ctx := errgroup.WithContext(ctx)
+	all.Go(func() (err error) {
+		r.vip, err = r.way(ctx, net.JoinHostPort(r.vips[0].String(), port), r.struck, 1-r.struck)
+		return err
+	})
+	for i, h := range s.Hosts {
+		all.Go(func() (err error) {
+			r.dial[i], err = r.way(ctx, net.JoinHostPort(h.Address.String(), port), i, i)
+			r.tracks[i].via = r.dial[i].via
+			return err
+		})
+	}
+	err := all.Wait()
+	if err != nil {
 		return err
 	}
 	r.res.Via = r.vip.via
-	for i, h := range s.Hosts {
-		if r.dial[i], err = r.way(ctx, net.JoinHostPort(h.Address.String(), port), i, i); err != nil {
-			return err
-		}
-		r.tracks[i].via = r.dial[i].via
-	}
 	var around []string
 	for _, w := range []dialer{r.vip, r.dial[0], r.dial[1]} {
 		if w.refusal != nil {
@@ -244,9 +252,10 @@ func (r *run) way(ctx context.Context, addr string, host, through int) (dialer, 
 	return dialer{}, &inconclusive{fmt.Sprintf("no way to %s: direct: %v; %s: %v", addr, hopping.refusal, hopping.via, err)}
 }
 
-// try connects, and measures how long that and an answer take. What answers must be the
-// host's own Redis: the controller's network may well have another machine at
-// the same private address, which must get neither the password nor a write.
+// try connects, and measures how long that and an answer take. What answers
+// must be the host's own Redis. The controller's network may well have another
+// machine at the same private address: it gets the password only if it is a
+// Redis too, and never a write.
 func (r *run) try(ctx context.Context, w dialer, host int) (time.Duration, error) {
 	const limit = 2 * time.Second
 	stranger := redisctl.New(redisctl.Options{Addr: w.addr, DialTimeout: limit, IOTimeout: limit, Dialer: w.dial})
