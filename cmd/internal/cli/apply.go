@@ -79,6 +79,7 @@ func applyRun(a *app, o *applyOptions) error {
 	}
 
 	start := time.Now()
+	defer a.stop.answer(v)()
 	hooks, done := v.Apply(p)
 	err = plan.Apply(a.stop.now, p, plan.Options{Hosts: hosts.hosts, Hooks: hooks, Stop: a.stop.asked.Done()})
 	done()

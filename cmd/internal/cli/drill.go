@@ -93,6 +93,7 @@ func drillRun(a *app, o *drillOptions) error {
 	}
 	defer hosts.close()
 
+	defer a.stop.answer(v)()
 	events, done := v.Drill([2]string{p.Hosts[0].Name, p.Hosts[1].Name})
 	bench := &drill.Bench{
 		Pair:   hosts.pair(p),

@@ -50,6 +50,7 @@ func lifecycleRun(a *app, o *lifecycleOptions, do func(context.Context, *pair.Pa
 		return context.Cause(a.stop.asked)
 	}
 	running := hosts.pair(p)
+	defer a.stop.answer(v)()
 	events, done := v.Lifecycle(p.Name, [2]string{p.Hosts[0].Name, p.Hosts[1].Name})
 	ctx, cancel := context.WithCancelCause(a.stop.now)
 	defer cancel(nil)
@@ -75,7 +76,7 @@ type untilAsked struct {
 // Step implements pair.Events.
 func (u *untilAsked) Step(host, what string) pair.Step {
 	if u.asked.Err() != nil {
-		u.stop(fmt.Errorf("stopped before it came to %q on %s: what was done stays so, and the same command goes on from there", what, host))
+		u.stop(halt(fmt.Sprintf("stopped before it came to %q on %s: what was done stays so, and the same command goes on from there", what, host)))
 		return pair.Quiet{}.Step(host, what)
 	}
 	return u.Events.Step(host, what)

@@ -93,6 +93,19 @@ type interrupts struct {
 	now context.Context
 }
 
+// halt is why a context ended that somebody ended on purpose.
+type halt string
+
+func (h halt) Error() string { return string(h) }
+func (h halt) Unwrap() error { return context.Canceled }
+
+// answer tells the person who asks to end while something is under way that
+// it was heard, until it is released.
+func (i interrupts) answer(v view.View) (release func()) {
+	stop := context.AfterFunc(i.asked, v.Stopping)
+	return func() { stop() }
+}
+
 // watchSignals turns signals into contexts, until they are released.
 func watchSignals() (_ interrupts, release func()) {
 	asked, ask := context.WithCancelCause(context.Background())
@@ -113,7 +126,7 @@ func watchSignals() (_ interrupts, release func()) {
 		for _, end := range []context.CancelCauseFunc{ask, drop} {
 			select {
 			case s := <-received:
-				end(fmt.Errorf("interrupted (%v)", s))
+				end(halt(fmt.Sprintf("interrupted (%v)", s)))
 			case <-released:
 				return
 			}

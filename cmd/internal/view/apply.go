@@ -83,16 +83,10 @@ func placeNames(p *plan.Plan) (name func(facts.Ref) string, all []string) {
 		}
 	}
 	name = func(at facts.Ref) string {
-		switch {
-		case at.Pair == "":
-			return "here"
-		case at.Host == "":
-			return at.Pair
-		case len(pairs) == 1:
+		if len(pairs) == 1 && at.Host != "" {
 			return at.Host
-		default:
-			return at.String()
 		}
+		return refText(at)
 	}
 	for _, s := range p.Steps {
 		all = append(all, name(s.At))

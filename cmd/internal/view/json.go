@@ -144,6 +144,11 @@ func (j *JSON) AskSecret(context.Context, string) ([]byte, error) {
 	return nil, errors.New("nothing can be asked with --json")
 }
 
+// Stopping implements View.
+func (j *JSON) Stopping() {
+	j.line("warn", "stopping", "interrupted: ending what is under way", nil)
+}
+
 // Next implements View.
 func (j *JSON) Next([]Hint) {}
 
@@ -159,7 +164,7 @@ func (j *JSON) Plan(p *plan.Plan) {
 		}{c})
 	}
 	for _, n := range p.Notes {
-		j.problem(problem{Severity: "warning", Summary: fmt.Sprintf("%s: %s", n.At, n.Text)})
+		j.problem(problem{Severity: "warning", Summary: fmt.Sprintf("%s: %s", refText(n.At), n.Text)})
 	}
 	j.summary(p, "plan", planSummary(p))
 	for _, o := range p.Outages {
@@ -212,22 +217,22 @@ type jsonApply struct {
 
 // stepBody is the body of the apply_ lines.
 type stepBody struct {
-	Step     string    `json:"step"`
-	Within   string    `json:"within,omitempty"` // the step that this one is a part of
-	At       facts.Ref `json:"at"`
-	Title    string    `json:"title"`
-	Elapsed  float64   `json:"elapsed_seconds,omitempty"`
-	Progress string    `json:"progress,omitempty"`
-	Done     int64     `json:"done_bytes,omitempty"`
-	Total    int64     `json:"total_bytes,omitempty"`
-	Log      string    `json:"log,omitempty"`
-	Result   string    `json:"result,omitempty"`
-	Error    string    `json:"error,omitempty"`
+	Step     string  `json:"step"`
+	Within   string  `json:"within,omitempty"` // the step that this one is a part of
+	At       string  `json:"at"`               // "PAIR/HOST", "PAIR", "here"
+	Title    string  `json:"title"`
+	Elapsed  float64 `json:"elapsed_seconds,omitempty"`
+	Progress string  `json:"progress,omitempty"`
+	Done     int64   `json:"done_bytes,omitempty"`
+	Total    int64   `json:"total_bytes,omitempty"`
+	Log      string  `json:"log,omitempty"`
+	Result   string  `json:"result,omitempty"`
+	Error    string  `json:"error,omitempty"`
 }
 
 // StepStarted implements plan.Hooks.
 func (a jsonApply) StepStarted(s plan.Step) {
-	a.j.line("info", "apply_start", fmt.Sprintf("%s: %s", s.At, s.Title), stepBody{Step: s.ID, Within: s.Within, At: s.At, Title: s.Title})
+	a.j.line("info", "apply_start", fmt.Sprintf("%s: %s", refText(s.At), s.Title), stepBody{Step: s.ID, Within: s.Within, At: refText(s.At), Title: s.Title})
 }
 
 // progressInterval is the least time between two lines about the progress of
@@ -241,14 +246,14 @@ func (a jsonApply) StepProgress(s plan.Step, p plan.Progress) {
 		return
 	}
 	a.last[s.ID] = now
-	a.j.line("info", "apply_progress", fmt.Sprintf("%s: %s: %s", s.At, s.Title, progressText(p)), stepBody{
-		Step: s.ID, Within: s.Within, At: s.At, Title: s.Title, Progress: p.Text, Done: p.Done, Total: p.Total, Log: p.Log,
+	a.j.line("info", "apply_progress", fmt.Sprintf("%s: %s: %s", refText(s.At), s.Title, progressText(p)), stepBody{
+		Step: s.ID, Within: s.Within, At: refText(s.At), Title: s.Title, Progress: p.Text, Done: p.Done, Total: p.Total, Log: p.Log,
 	})
 }
 
 // StepDone implements plan.Hooks.
 func (a jsonApply) StepDone(s plan.Step, took time.Duration, err error) {
-	a.j.stepDone(stepBody{Step: s.ID, Within: s.Within, At: s.At, Title: s.Title}, took, err)
+	a.j.stepDone(stepBody{Step: s.ID, Within: s.Within, At: refText(s.At), Title: s.Title}, took, err)
 }
 
 func (j *JSON) stepDone(body stepBody, took time.Duration, err error) {
@@ -273,7 +278,7 @@ type jsonLifecycle struct {
 
 // Step implements pair.Events.
 func (l jsonLifecycle) Step(host, what string) pair.Step {
-	at := facts.Ref{Pair: l.pair, Host: host}
+	at := refText(facts.Ref{Pair: l.pair, Host: host})
 	body := stepBody{Step: what, At: at, Title: what}
 	l.j.line("info", "apply_start", fmt.Sprintf("%s: %s", at, what), body)
 	return &jsonStep{l.j, body, l.j.clock()}

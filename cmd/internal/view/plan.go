@@ -34,7 +34,7 @@ func (h *Human) Plan(p *plan.Plan) {
 		}
 	}
 	for _, n := range p.Notes {
-		fmt.Fprintf(&b, "%s %s: %s\n", h.out.styles.warn.Render("Note:"), n.At, n.Text)
+		fmt.Fprintf(&b, "%s %s: %s\n", h.out.styles.warn.Render("Note:"), refText(n.At), n.Text)
 	}
 	if len(p.Notes) > 0 {
 		b.WriteByte('\n')

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"hapair/plan"
+	"hapair/plan/facts"
 	"hapair/plan/pair"
 	"hapair/plan/spec"
 	"hapair/remote"
@@ -52,7 +53,7 @@ func problemsOf(err error) []problem {
 		for _, c := range conflicts {
 			all = append(all, problem{
 				Severity: "error",
-				Summary:  fmt.Sprintf("%s: %s", c.At, c.What),
+				Summary:  fmt.Sprintf("%s: %s", refText(c.At), c.What),
 				Detail:   c.Saw,
 				Next:     c.Do,
 			})
@@ -110,19 +111,37 @@ func tail(lines []string) []string {
 	return kept[max(0, len(kept)-outputLines):]
 }
 
-// standing says where an apply stopped: the last step it did and the next one.
+// standing says where an apply stopped: what it did last, what it was in the
+// middle of, and what it did not begin.
 func standing(s *plan.Stopped) string {
 	var parts []string
 	if n := len(s.Done); n > 0 {
-		last := s.Done[n-1]
-		parts = append(parts, fmt.Sprintf("The last step done was %q on %s.", last.Title, last.At))
-	} else {
+		parts = append(parts, fmt.Sprintf("The last step done was %s.", stepText(s.Done[n-1])))
+	} else if len(s.Cut) == 0 {
 		parts = append(parts, "Nothing was changed.")
 	}
-	if len(s.Left) > 0 {
-		parts = append(parts, fmt.Sprintf("Not begun: %s, the first of them %q.", plural(len(s.Left), "step"), s.Left[0].Title))
+	for _, cut := range s.Cut {
+		parts = append(parts, fmt.Sprintf("Broken off: %s.", stepText(cut)))
+	}
+	if n := len(s.Left); n > 0 {
+		parts = append(parts, fmt.Sprintf("Not begun: %s, the first of them %s.", plural(n, "step"), stepText(s.Left[0])))
 	}
 	return strings.Join(parts, " ")
+}
+
+func stepText(s plan.Step) string { return fmt.Sprintf("%q (%s)", s.Title, refText(s.At)) }
+
+// refText is a place as people read it: a host of a pair, a pair, or this
+// machine.
+func refText(at facts.Ref) string {
+	switch {
+	case at.Pair == "":
+		return "here"
+	case at.Host == "":
+		return at.Pair
+	default:
+		return at.String()
+	}
 }
 
 // Problem implements View.

@@ -53,6 +53,8 @@ type View interface {
 	Drill(hosts [2]string) (ev drill.Events, done func())
 	// Drilled shows what came of all of them.
 	Drilled(results []*drill.Result)
+	// Stopping answers the first Ctrl-C while something is under way.
+	Stopping()
 	// Next proposes commands to try, where somebody is there to try them.
 	Next(steps []Hint)
 	// Err is the first error of writing the results.
@@ -84,6 +86,12 @@ func (h *Human) Wait(what string) func() {
 		took := h.clock().Sub(start)
 		return []string{h.err.styles.warn.Render(spinner(took)) + " " + what + h.err.styles.dim.Render("  "+elapsed(took))}
 	})
+}
+
+// Stopping implements View.
+func (h *Human) Stopping() {
+	st := h.err.styles
+	h.print(&h.err, st.warn.Bold(true).Render("Interrupted:")+" ending what is under way, beginning nothing else. A second Ctrl-C drops everything at once.")
 }
 
 // Next implements View.
