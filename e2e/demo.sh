@@ -4,8 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-spec=examples/quickstart.hcl
 hapair=bin/hapair
+spec=(-f examples/quickstart.hcl)
+in_lab=("$hapair" lab exec "${spec[@]}" -- "$hapair")
 # The next steps are ours to take.
 export HAPAIR_IN_AUTOMATION=1
 
@@ -14,36 +15,28 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 	bold=$'\e[1m' dim=$'\e[2m' reset=$'\e[0m'
 fi
 
-step() { printf '\n%s── %s%s\n%s   $ %s%s\n\n' "$bold" "$1" "$reset" "$dim" "$2" "$reset"; }
-in_lab() { "$hapair" lab exec -f "$spec" -- "$hapair" "$@" -f "$spec"; }
+# run TITLE COMMAND... says what it does, and does it.
+run() {
+	printf '\n%s── %s%s\n' "$bold" "$1" "$reset"
+	shift
+	printf '%s   $ %s%s\n\n' "$dim" "$*" "$reset"
+	"$@"
+}
 
-step 'Upstream tarballs, from the Debian archive' "$hapair lab sources -f $spec"
-"$hapair" lab sources -f "$spec"
-
-step 'Two fresh hosts' "$hapair lab up -f $spec --recreate"
-"$hapair" lab up -f "$spec" --recreate
-
-step 'What would change' "$hapair plan -f $spec"
-in_lab plan
-
-step 'Make it so' "$hapair apply -f $spec --auto-approve"
-# The plan was shown above; what remains is the progress, and the last line.
-in_lab apply --auto-approve | tail -n 1
-
-step 'A second plan is empty' "$hapair plan -f $spec --detailed-exitcode"
-in_lab plan --detailed-exitcode
-
-step 'The documented drills' "$hapair drill documented -f $spec"
-in_lab drill documented
-
-step 'How the pair stands' "$hapair status -f $spec"
-in_lab status
+run 'Upstream tarballs, from the Debian archive' "$hapair" lab sources "${spec[@]}"
+run 'Two fresh hosts' "$hapair" lab up --recreate "${spec[@]}"
+run 'What would change' "${in_lab[@]}" plan "${spec[@]}"
+run 'Make it so' "${in_lab[@]}" apply --auto-approve "${spec[@]}" |
+	sed -n '1,/\$/p; $p' # the plan stands above already
+run 'A second plan is empty' "${in_lab[@]}" plan --detailed-exitcode "${spec[@]}"
+run 'The documented drills' "${in_lab[@]}" drill documented "${spec[@]}"
+run 'How the pair stands' "${in_lab[@]}" status "${spec[@]}"
 
 cat <<END
 
 ${bold}The pair is running. Three commands to try:${reset}
-  $hapair lab exec -f $spec -- $hapair status -f $spec --watch
-  $hapair lab exec -f $spec -- $hapair drill kill-redis -f $spec
-  $hapair lab ssh -f $spec a
-${dim}$hapair lab down -f $spec removes all of it.${reset}
+  ${in_lab[*]} status ${spec[*]} --watch
+  ${in_lab[*]} drill kill-redis ${spec[*]}
+  $hapair lab ssh ${spec[*]} a
+${dim}It all goes with: $hapair lab down ${spec[*]}${reset}
 END

@@ -31,6 +31,8 @@ var (
 //   - a write that both hosts had is never missing from the primary;
 //   - a write that only one host had is not thrown away: it is in the primary's
 //     data, in that host's own, or set aside;
+//   - the pair does not go back in time: as long as a host lives and can be
+//     reached, its peer is not promoted without what only that host has;
 //   - once all is healed, the pair serves again, or says why it holds.
 //
 // keepalived and systemd are played by the test, which is what makes a history
@@ -65,9 +67,17 @@ type hooksWorld struct {
 	late  sync.WaitGroup // hooks that run beside the history
 	trace []string
 
-	next int      // number of the next write
-	both []string // writes that both hosts had
-	solo []string // writes that one host had
+	now  int // the step of the history
+	next int // number of the next write
+	both []string
+	solo []soloWrite
+}
+
+// soloWrite is a write that only one host had.
+type soloWrite struct {
+	key  string
+	by   *hooksHost
+	when int // step
 }
 
 type hooksHost struct {
@@ -79,6 +89,9 @@ type hooksHost struct {
 	cable      bool // is in
 	vip        bool // is here
 	well       bool // the last check said so
+	gone       int  // the last step in which it died or was out of reach
+	primary    bool // as seen at the end of the last step
+	promoted   int  // the step in which it became so
 }
 
 const hooksVIP = "10.9.0.9"
@@ -134,6 +147,7 @@ func (w *hooksWorld) namespace(name string) {
 
 // step makes some things happen, lets VRRP react, and looks at the invariants.
 func (w *hooksWorld) step() {
+	w.now++
 	for range 1 + w.rng.IntN(4) {
 		w.event()
 	}
@@ -157,7 +171,7 @@ func (w *hooksWorld) event() {
 	case 6:
 		if w.hosts[0].cable && w.hosts[1].cable {
 			h.say("cable out")
-			h.cable = false
+			h.cable, h.gone = false, w.now
 			w.must("ip", "-n", h.ns, "link", "set", "eth3", "down")
 			h.dropVIP()
 			h.hook("fault.sh")
@@ -227,7 +241,7 @@ func (w *hooksWorld) write() {
 			w.both = append(w.both, key)
 			h.say("wrote " + key + " to both")
 		} else {
-			w.solo = append(w.solo, key)
+			w.solo = append(w.solo, soloWrite{key, h, w.now})
 			h.say("wrote " + key + " alone")
 		}
 	}
@@ -236,10 +250,20 @@ func (w *hooksWorld) write() {
 func (w *hooksWorld) invariants() {
 	primaries := 0
 	for _, h := range w.hosts {
-		if !strings.Contains(h.redis("INFO", "replication"), "role:master") {
+		was := h.primary
+		h.primary = strings.Contains(h.redis("INFO", "replication"), "role:master")
+		if !h.primary {
 			continue
 		}
+		if !was {
+			h.promoted = w.now
+		}
 		primaries++
+		for _, s := range w.solo {
+			if s.by != h && s.by.gone <= s.when && h.promoted > s.when && h.redis("EXISTS", s.key) != "1" {
+				w.t.Fatalf("%s was promoted without %s, which %s had, alive and in reach", h.name, s.key, s.by.name)
+			}
+		}
 		for _, key := range w.both {
 			if h.redis("EXISTS", key) != "1" {
 				w.t.Fatalf("%s is primary without %s, which both hosts had", h.name, key)
@@ -258,13 +282,13 @@ func (w *hooksWorld) invariants() {
 			return n < 2
 		})
 	}
-	for _, key := range w.solo {
+	for _, s := range w.solo {
 		found := false
 		for _, h := range w.hosts {
-			found = found || h.redis("EXISTS", key) == "1" || h.onDisk(key)
+			found = found || h.redis("EXISTS", s.key) == "1" || h.onDisk(s.key)
 		}
 		if !found {
-			w.t.Fatalf("%s was acknowledged and is nowhere: neither served nor on a disk nor set aside", key)
+			w.t.Fatalf("%s was acknowledged and is nowhere: neither served nor on a disk nor set aside", s.key)
 		}
 	}
 }
@@ -427,6 +451,7 @@ func (h *hooksHost) pid() int {
 }
 
 func (h *hooksHost) killRedis() {
+	h.gone = h.w.now
 	pid := h.pid()
 	if pid == 0 {
 		return

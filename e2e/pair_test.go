@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -309,14 +310,24 @@ func (o *outcome) events() []event {
 // apply makes the hosts match the spec.
 func (p *testPair) apply() *outcome {
 	p.t.Helper()
-	return p.hapair("apply", "--auto-approve").exits(0)
+	return p.hapair("apply", "--auto-approve", "--json").exits(0)
 }
 
-// planned are the events of a plan.
-func (p *testPair) planned() []event {
+// changes are those of a plan, in its order: "update a/file:/etc/hosts".
+func (p *testPair) changes() []string {
 	p.t.Helper()
-	o := p.hapair("plan", "--json")
-	return o.exits(0).events()
+	var all []string
+	for _, e := range p.hapair("plan", "--json").exits(0).events() {
+		if e.Type == "planned_change" || e.Type == "drift" {
+			_, addr, _ := strings.Cut(e.Change.Addr, "/") // without the pair
+			what := e.Change.Action + " " + addr
+			if e.Change.Drift {
+				what = "drift: " + what
+			}
+			all = append(all, what)
+		}
+	}
+	return all
 }
 
 // settled fails the test unless the pair is healthy and the hosts are what the
@@ -325,4 +336,111 @@ func (p *testPair) settled() {
 	p.t.Helper()
 	p.hapair("status").exits(0)
 	p.hapair("plan", "--detailed-exitcode").exits(0).says("No changes.")
+}
+
+// standing is how a healthy pair stands.
+type standing struct {
+	primary, replica string
+	// pids are those of the services: "primary redis".
+	pids map[string]string
+}
+
+// standing ends the test unless the pair is healthy.
+func (p *testPair) standing() standing {
+	p.t.Helper()
+	o := p.hapair("status", "--json").exits(0)
+	var status struct {
+		Pairs []struct {
+			Name  string
+			Hosts []struct {
+				Name  string
+				Redis struct{ Role string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(o.out), &status); err != nil || len(status.Pairs) != 1 || len(status.Pairs[0].Hosts) != 2 {
+		p.t.Fatalf("%v\n%s", err, o)
+	}
+	s := standing{pids: map[string]string{}}
+	for _, h := range status.Pairs[0].Hosts {
+		if h.Redis.Role == "primary" {
+			s.primary = h.Name
+		} else {
+			s.replica = h.Name
+		}
+		for _, service := range []string{"redis", "keepalived"} {
+			s.pids[h.Name+" "+service] = p.sh(h.Name, "systemctl show --property=MainPID --value hapair-"+status.Pairs[0].Name+"-"+service)
+		}
+	}
+	return s
+}
+
+// restarted are the services with another process than before, as "HOST NAME",
+// sorted.
+func (s standing) restarted(before standing) []string {
+	var all []string
+	for service, pid := range s.pids {
+		if pid != before.pids[service] {
+			all = append(all, service)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// eventually ends the test unless something is so within half a minute.
+func (p *testPair) eventually(what string, is func() bool) {
+	p.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("not within 30 s: %s", what)
+		}
+	}
+}
+
+// redis says something to the Redis behind the VIP, as any client would.
+func (p *testPair) redis(args ...string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	cmd := p.Command(ctx, append([]string{"redis-cli", "-h", vip}, args...)...)
+	cmd.Env = p.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("redis-cli %q: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// stateLog is what both hosts decided, in the order of time: "a: promoted …".
+func (p *testPair) stateLog() []string {
+	p.t.Helper()
+	var lines []string
+	for _, host := range []string{"a", "b"} {
+		for line := range strings.Lines(p.sh(host, "cat /usr/local/keepalived/logs/redis-state.log")) {
+			when, rest, _ := strings.Cut(line, " ")
+			_, said, _ := strings.Cut(rest, `msg="`)
+			lines = append(lines, when+" "+host+": "+strings.TrimRight(said, "\"\n"))
+		}
+	}
+	slices.Sort(lines)
+	for i, line := range lines {
+		_, lines[i], _ = strings.Cut(line, " ")
+	}
+	return lines
+}
+
+// inOrder fails the test unless lines hold, in this order and others between
+// them, one that begins with each of these.
+func inOrder(t testing.TB, lines []string, beginnings ...string) {
+	t.Helper()
+	left := beginnings
+	for _, line := range lines {
+		if len(left) > 0 && strings.HasPrefix(line, left[0]) {
+			left = left[1:]
+		}
+	}
+	if len(left) > 0 {
+		t.Errorf("no %q after what comes before it in %q, in\n%s", left[0], beginnings, strings.Join(lines, "\n"))
+	}
 }

@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"hapair/plan/drill"
+)
+
+// TestLifecycle stops, starts and recovers a pair, each twice: the second time
+// nothing is left to do, and nothing happens.
+func TestLifecycle(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "lifecycle", quickstart(t))
+	p.apply()
+	p.redis("SET", "written", "before")
+	twice := func(args ...string) {
+		t.Helper()
+		p.hapair(args...).exits(0)
+		before := p.pids()
+		p.hapair(args...).exits(0)
+		if after := p.pids(); after != before {
+			t.Errorf("a second hapair %s did something: processes were %s, are %s", strings.Join(args, " "), before, after)
+		}
+	}
+	stands := func(primary string) {
+		t.Helper()
+		if s := p.standing(); s.primary != primary {
+			t.Errorf("the primary is %s, want %s", s.primary, primary)
+		}
+		if got := p.redis("GET", "written"); got != "before" {
+			t.Errorf("what was written is %q now", got)
+		}
+	}
+
+	seen := len(p.stateLog())
+	twice("stop")
+	p.hapair("status").exits(2).says("the pair is stopped")
+	inOrder(t, p.stateLog()[seen:], "b: redis stopped", "a: redis stopped")
+	for _, host := range []string{"a", "b"} {
+		if out := p.sh(host, "ip -o address show to "+vip); out != "" {
+			t.Errorf("%s still holds the VIP: %s", host, out)
+		}
+	}
+
+	seen = len(p.stateLog())
+	twice("start")
+	stands("a") // it had the newest data
+	inOrder(t, p.stateLog()[seen:], "a: redis started, fenced", "a: promoted to primary", "b: following a", "b: in sync with a")
+	inOrder(t, p.stateLog()[seen:], "b: redis started, fenced", "a: promoted to primary")
+
+	twice("stop", "--host", "a")
+	p.hapair("status").exits(1)
+	if got := p.redis("GET", "written"); got != "before" {
+		t.Errorf("what was written is %q now", got)
+	}
+	twice("recover")
+	stands("b") // the VIP does not move back
+
+	// The document's case 3, by hand.
+	p.sh("b", "kill -KILL $(cat /usr/local/redis/redis.pid)")
+	p.eventually("a has taken over", func() bool {
+		return strings.Contains(p.hapair("status", "--json").out, `"holder":"a"`)
+	})
+	p.hapair("status").exits(1)
+	twice("recover", "--host", "b")
+	stands("a")
+	p.settled()
+}
+
+// pids are the processes of both hosts' services.
+func (p *testPair) pids() string {
+	p.t.Helper()
+	var all []string
+	for _, host := range []string{"a", "b"} {
+		all = append(all, p.sh(host, "systemctl show --property=MainPID --value hapair-quickstart-redis hapair-quickstart-keepalived"))
+	}
+	return strings.Join(strings.Fields(strings.Join(all, " ")), " ")
+}
+
+// TestDrills runs the documented drills, as a suite and each alone. Drills
+// measure time: nothing else runs beside them.
+func TestDrills(t *testing.T) {
+	p := newPair(t, "drills", quickstart(t))
+	p.apply()
+	p.redis("SET", "written", "before")
+	report := func(p *testPair, results []*drill.Result) {
+		p.t.Helper()
+		for _, r := range results {
+			p.t.Logf("%-15s  %s  outage: eager %s, ordinary %s (predicted %s)  lost %d of %d", r.Drill, r.Verdict,
+				r.Outage(drill.Eager), r.Outage(drill.Ordinary), predictedBy(r), r.Ledger.Lost, r.Ledger.Acknowledged)
+			if r.DualWritable > 0 {
+				p.t.Errorf("%s: both hosts took writes for %s", r.Drill, r.DualWritable)
+			}
+		}
+		p.settled()
+		if got := p.redis("GET", "written"); got != "before" {
+			p.t.Errorf("what was written is %q now", got)
+		}
+		if got := p.redis("DBSIZE"); got != "1" {
+			p.t.Errorf("%s keys are there, want 1: a drill leaves none of its own", got)
+		}
+	}
+	t.Run("documented", func(t *testing.T) {
+		p := p.in(t)
+		results := p.drill("documented")
+		if len(results) != len(drill.Documented()) {
+			t.Errorf("%d drills, want %d", len(results), len(drill.Documented()))
+		}
+		report(p, results)
+	})
+	for _, d := range drill.Documented() {
+		t.Run(d.Name, func(t *testing.T) {
+			p := p.in(t)
+			report(p, p.drill(d.Name))
+		})
+	}
+	t.Run("refused", func(t *testing.T) {
+		p := p.in(t)
+		p.hapair("stop", "--host", "b").exits(0)
+		p.hapair("drill", "kill-redis").exits(drill.ExitInconclusive)
+		p.hapair("recover").exits(0)
+		p.settled()
+	})
+}
+
+func predictedBy(r *drill.Result) string {
+	if r.Predicted == nil {
+		return "none"
+	}
+	return r.Predicted.Typical.String() + ", at most " + r.Predicted.Max.String()
+}
