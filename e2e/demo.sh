@@ -15,19 +15,24 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
 	bold=$'\e[1m' dim=$'\e[2m' reset=$'\e[0m'
 fi
 
-# run TITLE COMMAND... says what it does, and does it.
-run() {
+# announce TITLE COMMAND... says what comes; run does it, too.
+announce() {
 	printf '\n%s── %s%s\n' "$bold" "$1" "$reset"
 	shift
 	printf '%s   $ %s%s\n\n' "$dim" "$*" "$reset"
+}
+run() {
+	announce "$@"
+	shift
 	"$@"
 }
 
 run 'Upstream tarballs, from the Debian archive' "$hapair" lab sources "${spec[@]}"
 run 'Two fresh hosts' "$hapair" lab up --recreate "${spec[@]}"
 run 'What would change' "${in_lab[@]}" plan "${spec[@]}"
-run 'Make it so' "${in_lab[@]}" apply --auto-approve "${spec[@]}" |
-	sed -n '1,/\$/p; $p' # the plan stands above already
+apply=("${in_lab[@]}" apply --auto-approve "${spec[@]}")
+announce 'Make it so' "${apply[@]}"
+"${apply[@]}" | tail -n 1 # the plan stands above already
 run 'A second plan is empty' "${in_lab[@]}" plan --detailed-exitcode "${spec[@]}"
 run 'The documented drills' "${in_lab[@]}" drill documented "${spec[@]}"
 run 'How the pair stands' "${in_lab[@]}" status "${spec[@]}"

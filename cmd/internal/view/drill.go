@@ -123,10 +123,17 @@ func (d *drillShow) lines(int) []string {
 func resultLine(st styles, r *drill.Result) string {
 	parts := []string{verdictMark(st, r.Verdict) + " " + st.bold.Render(r.Drill) + " " + verdictStyle(st, r.Verdict).Render(string(r.Verdict))}
 	if r.Faulted != nil {
-		parts = append(parts, fmt.Sprintf("outage %s eager, %s ordinary", r.Outage(drill.Eager), r.Outage(drill.Ordinary)))
+		outage := fmt.Sprintf("outage %s eager, %s ordinary", r.Outage(drill.Eager), r.Outage(drill.Ordinary))
+		if r.Predicted != nil {
+			outage += ", predicted " + atMost(r.Predicted)
+		}
+		parts = append(parts, outage)
 	}
-	if r.Ledger != nil {
-		parts = append(parts, "lost "+lostText(r.Ledger))
+	if b := r.Ledger; b != nil {
+		parts = append(parts, fmt.Sprintf("lost %d of %d", b.Lost, b.Acknowledged))
+	}
+	if vip := vipText(r); vip != "" {
+		parts = append(parts, "VIP "+vip)
 	}
 	if r.Reason != "" {
 		parts = append(parts, printable(r.Reason))
@@ -134,7 +141,19 @@ func resultLine(st styles, r *drill.Result) string {
 	return strings.Join(parts, "  ")
 }
 
-func lostText(b *drill.Balance) string { return fmt.Sprintf("%d of %d", b.Lost, b.Acknowledged) }
+func atMost(p *drill.Prediction) string { return "≤ " + p.Max.String() }
+
+// vipText is where the VIP went; empty when the drill did not come that far.
+func vipText(r *drill.Result) string {
+	switch {
+	case r.Before == nil || r.After == nil:
+		return ""
+	case r.Before.Holder == r.After.Holder:
+		return "stays on " + orNone(r.After.Holder)
+	default:
+		return orNone(r.Before.Holder) + " → " + orNone(r.After.Holder)
+	}
+}
 
 func verdictMark(st styles, v drill.Verdict) string {
 	switch v {
@@ -196,7 +215,7 @@ func drillRow(st styles, r *drill.Result) []cell {
 		row[2].text, row[3].text = r.Outage(drill.Eager).String(), r.Outage(drill.Ordinary).String()
 	}
 	if p := r.Predicted; p != nil {
-		row[4].text = "≤ " + p.Max.String()
+		row[4].text = atMost(p)
 	}
 	if b := r.Ledger; b != nil {
 		row[5].text = fmt.Sprint(b.Lost)
@@ -204,12 +223,7 @@ func drillRow(st styles, r *drill.Result) []cell {
 			row[5].style = st.warn
 		}
 	}
-	if r.Before != nil && r.After != nil {
-		row[6].text = orNone(r.Before.Holder) + " → " + orNone(r.After.Holder)
-		if r.Before.Holder == r.After.Holder {
-			row[6].text = "stays on " + orNone(r.After.Holder)
-		}
-	}
+	row[6].text = vipText(r)
 	if r.Fault != nil && r.Recovered != nil {
 		for _, host := range r.Recovered.Hosts {
 			if host.Host == r.Fault.Host {
