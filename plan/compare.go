@@ -197,8 +197,11 @@ func (s *side) comparePackages(c *Conflicts) {
 		change := Change{Addr: s.addr(KindProgram, p.product), Action: Create, After: Content{Attrs: []Attr{{"package", name}, {"version", p.version.String()}}}}
 		if installed != "" {
 			change.Action, change.Before = Update, Content{Attrs: []Attr{{"package", name}, {"version", installed}}}
-			s.touch(p.product)
 		}
+		if built, ok := s.old.program(p.product); ok {
+			change.Action, change.Before = Replace, Content{Attrs: []Attr{{"recipe", short(built.ID)}, {"version", built.Version}}}
+		}
+		s.touch(p.product)
 		s.change(change)
 		owned = append(owned, name)
 		if p.pkg.Version != "" {
@@ -262,7 +265,8 @@ func pin(m facts.Manager, version string) string {
 	return "=" + version + "*"
 }
 
-// touch notes that a program that may run now is another one.
+// touch notes that a program, which may run now, is another one or comes from
+// elsewhere.
 func (s *side) touch(product string) {
 	if product == productKeepalived {
 		s.affects.Keepalived = pair.Restart
@@ -304,10 +308,8 @@ func (s *side) comparePrograms() {
 			change.Before = Content{Attrs: []Attr{{"version", there.Version}, {"recipe", short(there.ID)}}}
 			change.After = Content{Attrs: []Attr{{"version", p.recipe.Version}, {"recipe", short(p.recipe.ID())}}}
 		}
-		if ok {
-			s.touch(p.product)
-			change.Reason = joinReasons(change.Reason, s.restartReason(p.product))
-		}
+		s.touch(p.product)
+		change.Reason = joinReasons(change.Reason, s.restartReason(p.product))
 		s.change(change)
 	}
 	if s.old == nil {
@@ -318,6 +320,10 @@ func (s *side) comparePrograms() {
 			continue
 		}
 		s.uninstall = append(s.uninstall, r.Record)
+		s.touch(r.Product)
+		if slices.ContainsFunc(s.programs(), func(p program) bool { return p.product == r.Product }) {
+			continue // said with the package that replaces it
+		}
 		s.change(Change{
 			Addr: s.addr(KindProgram, r.Product), Action: Delete,
 			Before: Content{Attrs: []Attr{{"version", r.Version}, {"recipe", short(r.ID)}}},
@@ -443,7 +449,6 @@ func (s *side) compareFiles(c *Conflicts) {
 			}
 			if path.Dir(f.Path) == unitDir {
 				s.units.Disable = append(s.units.Disable, path.Base(f.Path))
-				s.units.Reload = true
 			}
 			enters = append(enters, Change{Addr: s.addr(KindFile, f.Path), Action: Delete, Before: attrs(there, ok), Reason: "it left the spec"})
 		}

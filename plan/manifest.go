@@ -112,6 +112,17 @@ func (m *Manifest) file(path string) (ManifestFile, bool) {
 	return ManifestFile{}, false
 }
 
+func (m *Manifest) program(product string) (ManifestRecord, bool) {
+	if m != nil {
+		for _, r := range m.Programs {
+			if r.Product == product {
+				return r, true
+			}
+		}
+	}
+	return ManifestRecord{}, false
+}
+
 func (m *Manifest) dir(path string) (ManifestDir, bool) {
 	if m != nil {
 		for _, d := range m.Dirs {

@@ -6,6 +6,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	"hapair/plan/facts"
 	"hapair/plan/pair"
@@ -129,6 +130,20 @@ func (a Addr) At() facts.Ref { return facts.Ref{Pair: a.Pair, Host: a.Host} }
 
 // MarshalText writes the address as String does.
 func (a Addr) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (a *Addr) UnmarshalText(text []byte) error {
+	var where, what string
+	var ok [3]bool
+	a.Pair, where, ok[0] = strings.Cut(string(text), "/")
+	a.Host, what, ok[1] = strings.Cut(where, "/")
+	kind, name, named := strings.Cut(what, ":")
+	a.Kind, a.Name, ok[2] = Kind(kind), name, named
+	if ok != [3]bool{true, true, true} {
+		return fmt.Errorf("parse address: %q is not PAIR/HOST/KIND:NAME", text)
+	}
+	return nil
+}
 
 // Change is one resource that is not as the spec wants it.
 type Change struct {

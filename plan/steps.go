@@ -39,7 +39,8 @@ func (l *stepList) add(at facts.Ref, name, title string, s Step, after ...string
 //	folders, programs (fetched and built meanwhile), files, units
 //	the manifest, of what is there now
 //
-// and when both are done, whatever has to start or restart.
+// and when both are done, whatever has to start or restart. What left the spec
+// goes last, when nothing uses it any more.
 func steps(sides [2]*side, builds []building, task *Running) []Step {
 	l := &stepList{pair: sides[0].ref.Pair}
 	var noted, packaged [2]string
@@ -63,9 +64,7 @@ func steps(sides [2]*side, builds []building, task *Running) []Step {
 		done = []string{l.add(facts.Ref{Pair: l.pair}, string(task.Do), taskTitle[task.Do], Step{Pair: task}, done...)}
 	}
 	for _, s := range sides {
-		if _, later := s.todo(); len(later) > 0 {
-			l.add(s.ref, "done", "note that nothing is left to do", Step{Place: &Place{Files: []File{s.manifestFile(s.next)}}}, done...)
-		}
+		l.clear(s, done)
 	}
 	return l.steps
 }
@@ -189,34 +188,44 @@ func (l *stepList) host(s *side, built builtSteps, before []string) []string {
 	if len(installed) > 0 {
 		last = installed
 	}
-	for _, record := range s.uninstall {
-		name := path.Base(record)
-		then("uninstall-"+name, "remove "+name, Step{Uninstall: &Uninstall{Record: record}})
-	}
 	if len(s.units.Disable) > 0 { // while their files are still there
 		then("disable", "disable "+count(len(s.units.Disable), "unit"), Step{Units: &Units{Disable: s.units.Disable}})
 	}
-	if f := s.place; len(f.Files)+len(f.Remove)+len(f.RemoveDirs) > 0 {
-		then("files", filesTitle(f), Step{Place: &Place{Files: f.Files, Remove: f.Remove, RemoveDirs: f.RemoveDirs}})
+	if n := len(s.place.Files); n > 0 {
+		then("files", "write "+count(n, "file"), Step{Place: &Place{Files: s.place.Files}})
 	}
 	u := s.units
 	u.Disable = nil
 	if u.Reload || len(u.Enable)+len(u.Restart)+len(u.Renew) > 0 {
 		then("units", unitsTitle(u), Step{Units: &u})
 	}
-	now, later := s.todo()
-	noted, there := s.next.joined(s.old).with(slices.Concat(now, later)), s.next.with(later)
-	if string(noted.bytes()) != string(there.bytes()) {
-		then("manifest", "note what is there now", Step{Place: &Place{Files: []File{s.manifestFile(there)}}})
+	if now, later := s.todo(); len(now) > 0 {
+		then("manifest", "note what is there now", Step{Place: &Place{Files: []File{s.manifestFile(s.next.joined(s.old).with(later))}}})
 	}
 	return last
 }
 
-func filesTitle(p Place) string {
-	var parts []string
-	if n := len(p.Files); n > 0 {
-		parts = append(parts, "write "+count(n, "file"))
+// clear removes what left the spec, now that nothing uses it any more, and
+// leaves the manifest of what is there.
+func (l *stepList) clear(s *side, last []string) {
+	then := func(name, title string, step Step) {
+		last = []string{l.add(s.ref, name, title, step, last...)}
 	}
+	for _, record := range s.uninstall {
+		name := path.Base(record)
+		then("uninstall-"+name, "remove "+name, Step{Uninstall: &Uninstall{Record: record}})
+	}
+	if p := s.place; len(p.Remove)+len(p.RemoveDirs) > 0 {
+		then("clear", clearTitle(p), Step{Place: &Place{Remove: p.Remove, RemoveDirs: p.RemoveDirs}})
+	}
+	_, later := s.todo()
+	if before := s.next.joined(s.old).with(later); string(before.bytes()) != string(s.next.bytes()) {
+		then("done", "note what is left", Step{Place: &Place{Files: []File{s.manifestFile(s.next)}}})
+	}
+}
+
+func clearTitle(p Place) string {
+	var parts []string
 	if n := len(p.Remove); n > 0 {
 		parts = append(parts, "remove "+count(n, "file"))
 	}

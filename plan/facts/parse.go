@@ -320,7 +320,7 @@ func (h *Host) redis(text string) error {
 	return nil
 }
 
-// programs reads "program NAME ID VERSION", "damaged PATH: FAILED".
+// programs reads "program NAME ID VERSION PREFIX", "damaged PATH: FAILED".
 func (h *Host) programs(text string) error {
 	var name string
 	for _, line := range lines(text) {
@@ -331,7 +331,7 @@ func (h *Host) programs(text string) error {
 			continue
 		}
 		f := strings.Fields(line)
-		if len(f) != 4 || f[0] != "program" {
+		if len(f) < 4 || f[0] != "program" {
 			return fmt.Errorf("%q is not a program's record", line)
 		}
 		name = f[1]

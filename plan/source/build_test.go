@@ -133,7 +133,7 @@ func TestBuildAndInstall(t *testing.T) {
 		t.Errorf("redis-cli says %q, %v", out, err)
 	}
 	stat, err := os.ReadFile(filepath.Join(l.to.State, "redis.stat"))
-	if head, rest, _ := strings.Cut(string(stat), "\n"); err != nil || head != r.ID()+" 7.0.15" || strings.Count(rest, "\n") != 3 {
+	if head, rest, _ := strings.Cut(string(stat), "\n"); err != nil || head != r.ID()+" 7.0.15 "+l.to.Prefix || strings.Count(rest, "\n") != 3 {
 		t.Errorf("redis.stat is %q, %v", stat, err)
 	}
 	if out, err := exec.Command("sha256sum", "-c", filepath.Join(l.to.State, "redis.sums")).CombinedOutput(); err != nil {
@@ -158,6 +158,32 @@ func TestUpgradeRemovesWhatIsGone(t *testing.T) {
 		_, err := os.Lstat(filepath.Join(l.to.Prefix, "bin/redis-sentinel"))
 		if there := err == nil; there != (i == 0) {
 			t.Errorf("version %d: redis-sentinel there: %v", i, there)
+		}
+	}
+}
+
+func TestUninstall(t *testing.T) {
+	needRoot(t)
+	l := newLab(t)
+	r := fakeRedis(t)
+	if err := l.build(r); err != nil {
+		t.Fatalf("%v\n%s", err, &l.log)
+	}
+	if err := l.Install(context.Background(), l.Local, r, platform, l.to, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(l.to.Prefix, "data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // twice is once
+		if err := Uninstall(context.Background(), l.Local, filepath.Join(l.to.State, "redis")); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := l.installed(t), []string{"data 755 d"}; !slices.Equal(got, want) {
+			t.Errorf("left %q, want %q", got, want)
+		}
+		if left, _ := os.ReadDir(l.to.State); len(left) != 0 {
+			t.Errorf("records are left: %v", left)
 		}
 	}
 }

@@ -4,8 +4,8 @@
 # readable by GROUP; each is replaced by a rename, so that a running program
 # keeps its own. Files of an earlier version that this one lacks are removed.
 # STATE/PRODUCT.sums then lists the files, as sha256sum -c reads them, and
-# STATE/PRODUCT.stat says what is installed ("ID VERSION"), with the size and
-# times of each program, by which the next look knows them without reading
+# STATE/PRODUCT.stat says what is installed ("ID VERSION PREFIX"), with the size
+# and times of each program, by which the next look knows them without reading
 # them.
 set -eu
 umask 022
@@ -57,13 +57,18 @@ while read -r sum file; do
 done <../sums >"$sums.new"
 files() { sed 's/^[0-9a-f]*  //' "$1"; }
 if [ -e "$sums" ]; then
+	read -r _ _ root <"$state/$product.stat" || root=
 	files "$sums.new" >../files
 	files "$sums" | grep -vxFf ../files | while IFS= read -r old; do
 		rm -f -- "$old"
+		dir=${old%/*}
+		while [ -n "$root" ] && [ "$dir" != "$root" ] && rmdir -- "$dir" 2>/dev/null; do
+			dir=${dir%/*}
+		done
 	done
 fi
 {
-	printf '%s %s\n' "$id" "$version"
+	printf '%s %s %s\n' "$id" "$version" "$prefix"
 	files "$sums.new" | while IFS= read -r file; do
 		[ ! -x "$file" ] || stat -c '%s %Y %Z %a %U:%G %n' -- "$file"
 	done
