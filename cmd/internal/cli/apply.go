@@ -24,9 +24,9 @@ func newCmdApply(a *app, run func(*applyOptions) error) *cobra.Command {
 		Use:     "apply",
 		GroupID: groupPair,
 		Short:   "Show what would change, ask, and make it so",
-		Long: `apply plans as plan does, asks, and executes exactly that plan. Every step looks,
-acts and verifies; what touches the running service goes in an order that keeps
-it up, replica first.
+		Long: `apply plans as plan does, asks, and executes exactly that plan. Every step
+looks, acts and verifies; what touches the running service goes in an order that
+keeps it up, replica first.
 
 It can be interrupted: the first Ctrl-C lets the steps under way end and begins
 no other, the second drops everything at once. The next apply goes on from there.`,

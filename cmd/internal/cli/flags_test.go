@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"hapair/plan/drill"
 	"hapair/plan/pair"
@@ -159,4 +160,38 @@ func TestUntilAsked(t *testing.T) {
 	if cause := context.Cause(ctx); cause == nil || !strings.Contains(cause.Error(), `"start Redis" on b`) {
 		t.Errorf("the next step was begun: %v", cause)
 	}
+}
+
+// Every command says what it does, shows how, and ends with its exit codes.
+func TestHelpIsComplete(t *testing.T) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.IsAvailableCommand() && !strings.Contains(cmd.CommandPath(), "completion") {
+			var b strings.Builder
+			help(&b, cmd)
+			if !strings.Contains(b.String(), "\nExit codes:\n    0  ") {
+				t.Errorf("%s: no exit codes in its help", cmd.CommandPath())
+			}
+			if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
+				t.Errorf("%s: the short text is %q", cmd.CommandPath(), cmd.Short)
+			}
+			if cmd.Example == "" && cmd.Name() != "version" {
+				t.Errorf("%s: no example", cmd.CommandPath())
+			}
+			for line := range strings.Lines(cmd.Long) {
+				if len(line) > 81 {
+					t.Errorf("%s: a line of %d columns: %s", cmd.CommandPath(), len(line)-1, line)
+				}
+			}
+			cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+				if f.Usage == "" {
+					t.Errorf("%s: --%s is not explained", cmd.CommandPath(), f.Name)
+				}
+			})
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newCmdRoot(&app{}))
 }

@@ -13,8 +13,8 @@ func newCmdLabDown(a *app, run func(*pairOptions) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "down",
 		Short: "Remove the hosts and all that belongs to them",
-		Long: `lab down leaves nothing of the lab: no process, mount, namespace or file. What it
-keeps is the base system in the cache. Without a lab it does nothing.`,
+		Long: `lab down leaves nothing of the lab: no process, mount, namespace or file. What
+it keeps is the base system in the cache. Without a lab it does nothing.`,
 		Example: `  hapair lab down`,
 		Args:    noArguments,
 		RunE: func(*cobra.Command, []string) error {

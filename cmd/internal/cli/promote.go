@@ -20,9 +20,10 @@ func newCmdPromote(a *app, run func(*promoteOptions) error) *cobra.Command {
 		Use:     "promote",
 		GroupID: groupRun,
 		Short:   "Decide that a host which holds becomes primary",
-		Long: `promote is the operator's decision when a host holds: when it cannot tell whether
-its data is the newest, it takes no writes and waits for its peer. If the peer
-will not come back, promote makes this host the primary with the data it has.
+		Long: `promote is the operator's decision when a host holds: when it cannot tell
+whether its data is the newest, it takes no writes and waits for its peer. If
+the peer will not come back, promote makes this host the primary with the data
+it has.
 Writes that only the peer has are then given up, which is why it wants --force.`,
 		Example: `  hapair status                       says which host holds, and why
   hapair promote --host b --force`,
