@@ -343,6 +343,9 @@ func TestOwnIsNoConflict(t *testing.T) {
 	if p := m.plan(); !p.Empty() {
 		t.Fatalf("the plan is not empty:\n%s", show(p))
 	}
+	// a takes the VIP after it was looked at, and before b is.
+	m.hosts[0].Interfaces[0].Addrs = m.hosts[0].Interfaces[0].Addrs[:1]
+	m.plan()
 }
 
 func TestVersionOfPackage(t *testing.T) {

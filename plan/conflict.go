@@ -126,7 +126,14 @@ func (c *Conflicts) takenVIP(p *spec.Pair, s *side, peer *facts.Host) {
 			c.add(s.ref, fmt.Sprintf("VIP %s is configured already", a), iface+" of this host holds it, and hapair did not put it there",
 				fmt.Sprintf("Take it away (ip addr del %s dev %s) and out of the host's network configuration: keepalived is to own it.", a, iface))
 		}
-		if _, _, held := peer.HasAddr(a); !held && slices.Contains(s.seen.Answering, a) {
+		// The two hosts are not seen at one moment: a peer whose keepalived runs
+		// may have taken the VIP since.
+		_, _, peers := peer.HasAddr(a)
+		switch peer.Units[s.layout.KeepalivedUnit()].Active {
+		case "active", "activating", "reloading":
+			peers = true
+		}
+		if !peers && slices.Contains(s.seen.Answering, a) {
 			c.add(s.ref, fmt.Sprintf("VIP %s answers already", a), "a machine that is neither of the two hosts answers for it", do)
 		}
 	}
