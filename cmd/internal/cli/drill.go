@@ -106,6 +106,11 @@ func drillRun(a *app, o *drillOptions) error {
 		return err
 	}
 	v.Drilled(results)
+	for _, r := range results {
+		if r.Err != nil {
+			v.Problem(fmt.Errorf("%s: %w", r.Drill, r.Err))
+		}
+	}
 	if drill.ExitCode(results) != drill.ExitPassed {
 		return &drillError{results}
 	}

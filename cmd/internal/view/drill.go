@@ -195,7 +195,7 @@ func (h *Human) Drilled(results []*drill.Result) {
 		for _, d := range r.Deviations {
 			fmt.Fprintf(&b, "  %s %s: %s\n", st.bad.Render("✗"), r.Drill, printable(d.String()))
 		}
-		if r.Reason != "" {
+		if r.Reason != "" && r.Err == nil { // an error is shown as the problem it is
 			fmt.Fprintf(&b, "  %s %s: %s\n", verdictMark(st, r.Verdict), r.Drill, printable(r.Reason))
 		}
 		for _, note := range r.Notes {
