@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -10,6 +11,7 @@ import (
 	"hapair/plan/facts"
 	"hapair/plan/source"
 	"hapair/plan/spec"
+	"hapair/remote"
 )
 
 // Local is what the controller has that a plan depends on.
@@ -50,40 +52,51 @@ func openCache(dir string) (source.Cache, error) {
 const hostsAtOnce = 20
 
 // Observe looks at all hosts of s, at the same time: one command each, which
-// only reads.
+// only reads. Its error names every host that could not be looked at.
 func Observe(ctx context.Context, s *spec.Spec, hosts Hosts, have Local) (facts.ByHost, error) {
-	seen := make(facts.ByHost, 2*len(s.Pairs))
 	results := make([][2]*facts.Host, len(s.Pairs))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(hostsAtOnce)
+	failures := make([][2]error, len(s.Pairs))
+	var looking errgroup.Group
+	looking.SetLimit(hostsAtOnce)
 	for n, p := range s.Pairs {
-		for i, h := range p.Hosts {
-			g.Go(func() error {
-				at := facts.Ref{Pair: p.Name, Host: h.Name}
-				q, err := query(p, i, have)
-				if err != nil {
-					return err
-				}
-				host, err := hosts.get(at)
-				if err != nil {
-					return err
-				}
-				if results[n][i], err = facts.Observe(ctx, host, q); err != nil {
-					return fmt.Errorf("%s: %w", at, err)
-				}
+		for i := range p.Hosts {
+			looking.Go(func() error {
+				results[n][i], failures[n][i] = observe(ctx, p, i, hosts, have)
 				return nil
 			})
 		}
 	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
+	looking.Wait()
+	seen := make(facts.ByHost, 2*len(s.Pairs))
+	var failed []error
 	for n, p := range s.Pairs {
 		for i, h := range p.Hosts {
 			seen[facts.Ref{Pair: p.Name, Host: h.Name}] = results[n][i]
+			failed = append(failed, failures[n][i])
 		}
 	}
+	if err := errors.Join(failed...); err != nil {
+		return nil, err
+	}
 	return seen, nil
+}
+
+// observe looks at host i of p.
+func observe(ctx context.Context, p *spec.Pair, i int, hosts Hosts, have Local) (*facts.Host, error) {
+	at := facts.Ref{Pair: p.Name, Host: p.Hosts[i].Name}
+	q, err := query(p, i, have)
+	if err != nil {
+		return nil, err
+	}
+	host, err := hosts.get(at)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := facts.Observe(ctx, host, q)
+	if _, named := errors.AsType[*remote.Error](err); err != nil && !named {
+		err = fmt.Errorf("%s: %w", at, err)
+	}
+	return seen, err
 }
 
 // Compare is ReadLocal, Observe and Build: what hosts lack of s.
