@@ -145,7 +145,7 @@ func (a *assessment) service() {
 		}
 		if h.Redis.Role() != redisctl.Primary {
 			a.add(Critical, h.Name, "holds the VIP, but its Redis is not the primary"+because(h.Redis.Trouble),
-				"The hooks mend this within a few seconds, or say why not: see `hapair events`.")
+				"The hooks mend this within a few seconds, or say why not: see the state log, below.")
 		}
 		if !h.Keepalived.Running() {
 			a.add(Critical, h.Name, "the VIP was left behind by a keepalived that is gone",
@@ -203,7 +203,7 @@ func (a *assessment) host(i int) {
 			a.add(Warning, h.Name, "keepalived is stopped ("+k.Active+")", back)
 		}
 	case k.VRRP == Fault && h.Hold == "":
-		a.add(Warning, h.Name, "VRRP FAULT: the check of Redis fails, or the interface is down", "See `hapair events` and keepalived's log.")
+		a.add(Warning, h.Name, "VRRP FAULT: the check of Redis fails, or the interface is down", "See the state log, below, and keepalived's log on the host.")
 	}
 }
 

@@ -188,7 +188,7 @@ func (p *Pair) restartRedis(ctx context.Context, ev Events, i int) error {
 // have called the hook, is stopped.
 func (p *Pair) attach(ctx context.Context, ev Events, i int) error {
 	hook := remote.Cmd{Argv: []string{path.Join(p.layout.Hooks(), "backup.sh"), "again"}}
-	return p.step(ctx, ev, i, "become a replica in sync", "See `hapair events` for what the hooks decided.", func(step Step) (string, error) {
+	return p.step(ctx, ev, i, "become a replica in sync", "See "+p.layout.StateLog()+" on the host for what the hooks decided.", func(step Step) (string, error) {
 		return p.wait(ctx, step, func(ctx context.Context) (string, bool, error) {
 			// It ends after the sync timeout with an exit code when a sync takes
 			// longer; the next look calls it again.

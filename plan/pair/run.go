@@ -167,7 +167,7 @@ func (p *Pair) Promote(ctx context.Context, ev Events, host string) error {
 	if serving, ok := s.Serving(); ok && serving != i {
 		return &Error{
 			Host: host, Step: "promote", Err: fmt.Errorf("%s serves as the primary", s.Hosts[serving].Name),
-			Hint: "Run `hapair switchover --to " + host + "`: it loses nothing.",
+			Hint: "Run `hapair stop --host " + s.Hosts[serving].Name + "`, which hands over and loses nothing, then `hapair recover`.",
 		}
 	}
 	if err := p.startRedis(ctx, ev, i); err != nil {
@@ -359,7 +359,7 @@ func (p *Pair) await(ctx context.Context, ev Events, i int, what string, done fu
 		}
 		e := &Error{
 			Host: h.Name, Step: what, Err: err, Seen: seen, Log: append(p.journal(ctx, i, p.layout.KeepalivedUnit()), h.Log...),
-			Hint: fmt.Sprintf("See `hapair events` for what the hooks decided, and on the host %s and %s.", p.layout.KeepalivedLog(), p.layout.RedisLog()),
+			Hint: fmt.Sprintf("See on the host %s for what the hooks decided, and %s and %s.", p.layout.StateLog(), p.layout.KeepalivedLog(), p.layout.RedisLog()),
 		}
 		if h.Hold != "" {
 			e.Hint = "Bring the other host back, or, if the data of " + h.Name + " is the one to keep, run `hapair promote --host " + h.Name + " --force`."

@@ -306,7 +306,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{
 			name: "promote while the other host serves",
 			do:   func(ctx context.Context, p *Pair) error { return p.Promote(ctx, Quiet{}, "b") },
-			want: "b: promote: a serves as the primary", hint: "hapair switchover --to b",
+			want: "b: promote: a serves as the primary", hint: "hapair stop --host a",
 		},
 		{
 			name: "a host that is not the pair's",
