@@ -163,7 +163,7 @@ func (c *Conflicts) otherPairs(s *side) {
 	for _, prefix := range []string{s.layout.RedisPrefix, s.layout.KeepalivedPrefix} {
 		if name := inOtherPair(s.others, prefix); name != "" {
 			c.add(s.ref, fmt.Sprintf("%s belongs to pair %s", prefix, name), "its manifest on this host says so",
-				"Give each pair a prefix of its own. If the pair was renamed, give it its old name again and `hapair destroy` it first.")
+				"Give each pair a prefix of its own. If the pair was renamed, give it its old name again, or remove the old one first, as docs/operations.md says.")
 		}
 	}
 }
