@@ -254,7 +254,8 @@ func TestConflicts(t *testing.T) {
 		want   []string // of each conflict: host, what, and a word of the evidence
 	}{
 		"foreign Redis": {func(m *model) {
-			m.hosts[0].Listeners = []facts.Listener{{Port: 6379, Addr: "0.0.0.0", Program: "redis-server", PID: 812, Unit: "redis.service"}}
+			m.hosts[0].Listeners = []facts.Listener{{Port: 6379, Addr: "0.0.0.0", Program: "redis-server", PID: 812, Unit: "redis.service"},
+				{Port: 6379, Addr: "[::]", Program: "redis-server", PID: 812, Unit: "redis.service"}}
 		}, []string{"cache/a: port 6379 is taken: redis-server (pid 812, redis.service) listens on 0.0.0.0:6379"}},
 		"foreign keepalived": {func(m *model) {
 			m.hosts[1].Keepalived = []facts.Keepalived{{PID: 5, Conf: "/etc/keepalived/keepalived.conf", Instances: []facts.Instance{

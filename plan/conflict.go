@@ -88,10 +88,12 @@ func (c *Conflicts) foreign(p *spec.Pair, s *side, peer *facts.Host) {
 	if s.old == nil {
 		c.occupied(s)
 	}
+	told := map[int]bool{}
 	for _, l := range s.seen.Listeners {
-		if l.Unit == s.layout.RedisUnit() {
+		if l.Unit == s.layout.RedisUnit() || told[l.PID] && l.PID != 0 {
 			continue
 		}
+		told[l.PID] = true // it listens on several addresses
 		c.add(s.ref, fmt.Sprintf("port %d is taken", l.Port), fmt.Sprintf("%s listens on %s:%d", whose(l.Program, l.PID, l.Unit), l.Addr, l.Port),
 			"Stop and disable it, after you have saved its data; or choose another port: redis { port = … }.")
 	}
