@@ -84,12 +84,6 @@ func (t *timeline) setZero(at time.Duration) {
 	t.zero, t.faulted = at, true
 }
 
-func (t *timeline) fault() time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.zero
-}
-
 // sorted is the timeline so far, relative to the fault.
 func (t *timeline) sorted() []Event {
 	t.mu.Lock()

@@ -241,16 +241,6 @@ func standing(s pair.State) *Standing {
 	return out
 }
 
-// host is the one called name.
-func (s *Standing) host(name string) HostStands {
-	for _, h := range s.Hosts {
-		if h.Host == name {
-			return h
-		}
-	}
-	return HostStands{}
-}
-
 // Phase is what was measured in one part of a drill.
 type Phase struct {
 	From     Millis `json:"from_ms"` // since the fault

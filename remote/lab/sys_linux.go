@@ -90,9 +90,6 @@ func mountOverlay(lower, upper, work, at string) error {
 // unmount takes a mount away now, and frees it when its last user is gone.
 func unmount(path string) error { return unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) }
 
-// errLocked is what lockDir returns when another process has the lock.
-var errLocked = unix.EWOULDBLOCK
-
 func lockDir(dir *os.File) error     { return unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
 func waitLockDir(dir *os.File) error { return unix.Flock(int(dir.Fd()), unix.LOCK_EX) }
 

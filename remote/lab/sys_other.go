@@ -15,9 +15,6 @@ func Check() error {
 		": run hapair on a Debian machine, a virtual one will do, or point the spec at real hosts")
 }
 
-// errLocked is what lockDir returns when another process has the lock.
-var errLocked = errors.ErrUnsupported
-
 func inNetNS(string, func() error) error               { return Check() }
 func makeHostsDir(string) error                        { return Check() }
 func mountOverlay(lower, upper, work, at string) error { return Check() }
