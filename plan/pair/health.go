@@ -194,8 +194,7 @@ func (a *assessment) host(i int) {
 		a.add(Warning, h.Name, "the last save of Redis' data failed", "See Redis' log for why: no room in its directory or no memory to fork, most often.")
 	}
 	if h.Hold != "" {
-		a.add(Warning, h.Name, "holds: "+h.Hold,
-			"Bring the other host back, or, if this host's data is the one to keep, run `hapair promote --host "+h.Name+" --force`.")
+		a.add(Warning, h.Name, "holds: "+h.Hold, a.afterHold(h))
 	}
 	switch k := h.Keepalived; {
 	case !k.Running():
@@ -297,4 +296,15 @@ func size(bytes int64) string {
 	default:
 		return fmt.Sprintf("%.0f MB", n/1e6)
 	}
+}
+
+// afterHold is what ends a hold. A host that holds while the other one serves is
+// not promoted over it: there are two histories, and one has to go.
+func (a *assessment) afterHold(h HostState) string {
+	if serving, ok := a.state.Serving(); ok && a.state.Hosts[serving].Name != h.Name {
+		other := a.state.Hosts[serving].Name
+		return "To keep what " + other + " serves, run `hapair stop --host " + h.Name + "`, move " + h.Name +
+			"'s data files out of Redis' folder, and run `hapair recover --host " + h.Name + "`."
+	}
+	return "Bring the other host back, or, if this host's data is the one to keep, run `hapair promote --host " + h.Name + " --force`."
 }

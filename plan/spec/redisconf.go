@@ -41,8 +41,8 @@ var managed = map[string]string{
 
 // hooksNeed are the commands that the hooks, the checks and replication call.
 var hooksNeed = []string{
-	"auth", "bgsave", "client", "config", "dbsize", "info", "lastsave", "ping", "psync", "replconf",
-	"replicaof", "role", "save", "shutdown", "slaveof", "sync",
+	"auth", "bgrewriteaof", "bgsave", "client", "config", "info", "ping", "psync", "replconf",
+	"replicaof", "role", "select", "shutdown", "slaveof", "sync",
 }
 
 // sizes are the directives whose value is an amount of memory.
