@@ -101,82 +101,123 @@ const stepsAtOnce = 20
 
 // ended is a step that began, and how it ended.
 type ended struct {
-	n   int // in the plan
-	err error
+	step Step
+	err  error
 }
 
 // all begins each step as soon as those before it are done, and waits until
 // none is under way.
 func (a *applying) all(ctx context.Context, stop <-chan struct{}) error {
-	steps := a.plan.Steps
-	waits := make([]int, len(steps)) // for how many others
-	blocks := map[string][]int{}
-	var ready []int
-	for n, s := range steps {
-		waits[n] = len(s.After)
-		for _, id := range s.After {
-			blocks[id] = append(blocks[id], n)
-		}
-		if waits[n] == 0 {
-			ready = append(ready, n)
-		}
-	}
+	queue := newQueue(a.plan.Steps)
 	results := make(chan ended)
-	under := map[int]bool{}
-	broken := map[string]bool{} // pairs of which a step failed
-	interrupted := ctx.Done()
+	under := 0
 	stopping := false
-	var errs []error
+	wake, gone := stop, ctx.Done() // nil once they were heard
+	broken := map[string]bool{}    // pairs of which a step failed
 	stopped := &Stopped{}
-	begun := make([]bool, len(steps))
+	var errs []error
 	for {
-		for !stopping && len(ready) > 0 && len(under) < stepsAtOnce {
-			n := ready[0]
-			ready = ready[1:]
-			if broken[steps[n].pair()] {
-				continue
+		// Asked for before a result came, so nothing more begins after it.
+		stopping = stopping || isClosed(stop) || ctx.Err() != nil
+		for !stopping && under < stepsAtOnce {
+			s, ok := queue.next(broken)
+			if !ok {
+				break
 			}
-			begun[n], under[n] = true, true
-			go func() { results <- ended{n, a.one(ctx, steps[n])} }()
+			under++
+			go func() { results <- ended{s, a.one(ctx, s)} }()
 		}
-		if len(under) == 0 {
+		if under == 0 {
 			break
 		}
 		select {
-		case <-stop:
-			stopping, stop = true, nil
-		case <-interrupted:
-			stopping, interrupted = true, nil
+		case <-wake:
+			wake = nil
+		case <-gone:
+			gone = nil
 		case e := <-results:
-			delete(under, e.n)
-			s := steps[e.n]
+			under--
 			switch {
 			case e.err == nil:
-				stopped.Done = append(stopped.Done, s)
-				for _, next := range blocks[s.ID] {
-					if waits[next]--; waits[next] == 0 {
-						ready = append(ready, next)
-					}
-				}
+				stopped.Done = append(stopped.Done, e.step)
+				queue.done(e.step)
 			case ctx.Err() != nil && errors.Is(e.err, ctx.Err()):
-				stopped.Cut = append(stopped.Cut, s)
+				stopped.Cut = append(stopped.Cut, e.step)
 			default:
-				broken[s.pair()] = true
+				broken[e.step.pair()] = true
 				errs = append(errs, e.err)
 			}
 		}
 	}
-	if stopping {
-		for n, s := range steps {
-			if !begun[n] {
-				stopped.Left = append(stopped.Left, s)
-			}
-		}
-		if len(stopped.Left)+len(stopped.Cut) > 0 {
-			errs = append(errs, stopped)
-		}
+	stopped.Left = queue.left()
+	if stopping && len(stopped.Left)+len(stopped.Cut) > 0 {
+		errs = append(errs, stopped)
 	}
 	return errors.Join(errs...)
+}
+
+// queue knows which steps can begin.
+type queue struct {
+	steps  []Step
+	begun  []bool
+	waits  []int            // for how many others
+	blocks map[string][]int // who waits for a step, by its ID
+	ready  []int
+}
+
+func newQueue(steps []Step) *queue {
+	q := &queue{steps: steps, begun: make([]bool, len(steps)), waits: make([]int, len(steps)), blocks: map[string][]int{}}
+	for n, s := range steps {
+		q.waits[n] = len(s.After)
+		for _, id := range s.After {
+			q.blocks[id] = append(q.blocks[id], n)
+		}
+		if len(s.After) == 0 {
+			q.ready = append(q.ready, n)
+		}
+	}
+	return q
+}
+
+// next takes a step that can begin, of a pair that is not broken.
+func (q *queue) next(broken map[string]bool) (Step, bool) {
+	for len(q.ready) > 0 {
+		n := q.ready[0]
+		q.ready = q.ready[1:]
+		if !broken[q.steps[n].pair()] {
+			q.begun[n] = true
+			return q.steps[n], true
+		}
+	}
+	return Step{}, false
+}
+
+// done lets those begin that waited for s alone.
+func (q *queue) done(s Step) {
+	for _, n := range q.blocks[s.ID] {
+		if q.waits[n]--; q.waits[n] == 0 {
+			q.ready = append(q.ready, n)
+		}
+	}
+}
+
+// left are the steps that have not begun.
+func (q *queue) left() (left []Step) {
+	for n, s := range q.steps {
+		if !q.begun[n] {
+			left = append(left, s)
+		}
+	}
+	return left
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // one carries out one step.
