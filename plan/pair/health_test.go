@@ -100,7 +100,14 @@ func TestAssess(t *testing.T) {
 		},
 		{
 			"hold", func(a, b *HostState) { b.Keepalived.VRRP, b.Hold = Fault, "a has data that is not newer" },
-			Warning, []string{"b: holds: a has data that is not newer: Bring the other host back, or, if this host's data is the one to keep, run `hapair promote --host b --force`"},
+			Warning, []string{"b: holds: a has data that is not newer: To keep what a serves, run `hapair stop --host b`"},
+		},
+		{
+			"hold alone", func(a, b *HostState) {
+				die(a)
+				b.Keepalived.VRRP, b.Hold, b.Redis.Info.LinkUp = Fault, "a is dead and was not in sync", false
+			},
+			Critical, []string{": no primary", ": no host holds the VIP", "a: Redis is stopped", "a: keepalived is stopped", "b: holds: a is dead and was not in sync: Bring the other host back, or, if this host's data is the one to keep, run `hapair promote --host b --force`"},
 		},
 		{
 			"link down", func(a, b *HostState) { b.Redis.Info.LinkUp = false },
