@@ -114,6 +114,18 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// BenchmarkBuild plans for a pair that is as it should be.
+func BenchmarkBuild(b *testing.B) {
+	m := newModel(b, testPair(), debian12, facts.Apt)
+	m.settled()
+	s, seen := &spec.Spec{Pairs: []*spec.Pair{m.pair}}, m.seen()
+	for b.Loop() {
+		if _, err := Build(s, seen, m.have); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func edit(h *modelHost, name string, change func(*facts.Path)) {
 	p := h.Paths[name]
 	change(&p)

@@ -4,8 +4,9 @@
 # Standard output: a .tar.gz with tree/ (what belongs under PREFIX) and sums
 # (its files, as sha256sum prints them). Standard error: what the tools say,
 # and a line "hapair: STAGE" as each stage begins.
-# It works in a new folder PARENT/NAME.*, which is gone afterwards. What an
-# interrupted build left under that name is removed, never used.
+# It works in a new folder PARENT/NAME.*, which is gone afterwards, and PARENT
+# with it unless somebody else builds there. What an interrupted build left
+# under that name is removed, never used.
 set -eu
 umask 022
 LC_ALL=C
@@ -23,7 +24,7 @@ stage() { printf 'hapair: %s\n' "$1"; }
 mkdir -p -- "$parent"
 rm -rf -- "$parent/$name".*
 work=$(mktemp -d -- "$parent/$name.XXXXXXXX")
-trap 'cd / && rm -rf -- "$work"' EXIT
+trap 'cd / && rm -rf -- "$work" && rmdir -- "$parent" 2>/dev/null || :' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
