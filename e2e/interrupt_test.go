@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -13,39 +14,63 @@ import (
 	"testing"
 )
 
+// interruptions are the ways in which an apply ends too early: the signals it
+// gets, one right after the other, and its exit code then.
+var interruptions = []struct {
+	name    string
+	signals []os.Signal
+	exits   int
+}{
+	{"ctrl-c", []os.Signal{syscall.SIGINT}, 130},
+	{"ctrl-c twice", []os.Signal{syscall.SIGINT, syscall.SIGINT}, 130},
+	{"kill -9", []os.Signal{syscall.SIGKILL}, -1},
+}
+
 // TestInterrupted ends an apply in the middle of every step that it has, one
-// after the other, in each of the ways in which an apply ends too early. The
-// next one goes on from there, and in the end the pair is as if nothing had
-// happened.
+// after the other. The next one goes on from there, and in the end the pair is
+// as if nothing had happened: after the first apply, and after changes to a
+// pair in service, which never loses what it acknowledged.
 func TestInterrupted(t *testing.T) {
-	for name, c := range map[string]struct {
-		signal os.Signal
-		exits  int
-	}{
-		"ctrl-c":  {syscall.SIGINT, 130},
-		"kill -9": {syscall.SIGKILL, -1},
-		"hangup":  {syscall.SIGHUP, 130},
-	} {
-		t.Run(name, func(t *testing.T) {
+	for i, how := range interruptions {
+		t.Run(how.name, func(t *testing.T) {
 			t.Parallel()
-			p := newPair(t, "int-"+strings.Trim(name, " -9"), quickstart(t))
-			seen := map[string]bool{}
-			first := p.interruptEach(c.signal, c.exits, seen)
-			if first < 10 {
-				t.Errorf("the first apply was interrupted at %d points, want at least 10", first)
+			p := newPair(t, fmt.Sprintf("stop-%d", i), quickstart(t))
+			p.env = append(p.env, "HAPAIR_VAR_secret=changeit")
+			if n := p.interruptEach(how.signals, how.exits); n < 10 {
+				t.Errorf("the first apply was interrupted at %d points, want at least 10", n)
 			}
 			p.settled()
+			for i, edit := range [][]string{
+				// Rolling, replica first.
+				{"appendonly = true", "appendonly = true\n      timeout = 300", "priority  = 239", "priority  = 238"},
+				// Both stop and start: they do not let each other in meanwhile.
+				{`pair "quickstart" {`, "variable \"secret\" {\n  type = string\n  sensitive = true\n}\n\npair \"quickstart\" {",
+					"  redis {", "  redis {\n    password = var.secret"},
+			} {
+				key := fmt.Sprint("written-", i)
+				p.redis("SET", key, "before")
+				p.edit(edit...)
+				if n := p.interruptEach(how.signals, how.exits); n < 5 {
+					t.Errorf("change %d was interrupted at %d points, want at least 5", i, n)
+				}
+				p.settled()
+				p.env = append(p.env, "REDISCLI_AUTH=changeit") // where there is a password by now
+				if got := p.redis("--no-auth-warning", "GET", key); !strings.HasSuffix(got, "before") {
+					t.Errorf("change %d: what was written is %q now", i, got)
+				}
+			}
 		})
 	}
 }
 
-// interruptEach applies again and again. Each run gets the signal in the middle
-// of the first step that has not been interrupted yet, until one runs to its
-// end. It returns how many were interrupted.
-func (p *testPair) interruptEach(signal os.Signal, exits int, seen map[string]bool) (n int) {
+// interruptEach applies again and again. Each run gets the signals in the
+// middle of the first step that has not been interrupted yet, until one runs to
+// its end. It returns how many were interrupted.
+func (p *testPair) interruptEach(signals []os.Signal, exits int) (n int) {
 	p.t.Helper()
+	seen := map[string]bool{}
 	for ; ; n++ {
-		o, step := p.applyUntil(signal, seen)
+		o, step := p.applyUntil(signals, seen)
 		if step == "" {
 			o.exits(0)
 			return n
@@ -59,9 +84,9 @@ func (p *testPair) interruptEach(signal os.Signal, exits int, seen map[string]bo
 	}
 }
 
-// applyUntil applies, and sends the signal as soon as a step begins that is not
+// applyUntil applies, and sends the signals as soon as a step begins that is not
 // in seen, where it then is. The step is "" if there was none.
-func (p *testPair) applyUntil(signal os.Signal, seen map[string]bool) (o *outcome, step string) {
+func (p *testPair) applyUntil(signals []os.Signal, seen map[string]bool) (o *outcome, step string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
@@ -85,8 +110,10 @@ func (p *testPair) applyUntil(signal os.Signal, seen map[string]bool) (o *outcom
 		if step == "" && e.Type == "apply_start" && !seen[e.Step] {
 			step = e.Step
 			seen[step] = true
-			if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				p.t.Error(err)
+			for _, signal := range signals {
+				if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+					p.t.Error(err)
+				}
 			}
 		}
 	}
@@ -103,7 +130,9 @@ func (p *testPair) oneWriter() {
 	p.t.Helper()
 	primaries := 0
 	for _, host := range []string{"a", "b"} {
-		out := p.sh(host, `cli=/usr/local/redis/bin/redis-cli; [ ! -x $cli ] || timeout 5 $cli INFO replication || :`)
+		out := p.sh(host, `
+			cli=/usr/local/redis/bin/redis-cli
+			[ ! -x $cli ] || { cat /usr/local/redis/conf/auth 2>/dev/null; echo INFO replication; } | timeout 5 $cli || :`)
 		if strings.Contains(out, "role:master") {
 			primaries++
 		}
