@@ -18,9 +18,9 @@ type stepList struct {
 
 // add appends a step and returns its ID. What comes before may be empty.
 func (l *stepList) add(at facts.Ref, name, title string, s Step, after ...string) string {
-	s.ID = strings.Trim(strings.Join([]string{l.pair, at.Host, name}, "/"), "/")
-	if at.Host == "" {
-		s.ID = l.pair + "/" + name
+	s.ID = l.pair + "/" + name
+	if at.Host != "" {
+		s.ID = at.String() + "/" + name
 	}
 	s.At, s.Title = at, title
 	for _, id := range after {
@@ -43,21 +43,19 @@ func (l *stepList) add(at facts.Ref, name, title string, s Step, after ...string
 // goes last, when nothing uses it any more.
 func steps(sides [2]*side, builds []building, task *Running) []Step {
 	l := &stepList{pair: sides[0].ref.Pair}
-	var noted, packaged [2]string
+	var noted, ready [2][]string
 	for i, s := range sides {
 		noted[i] = l.note(s)
-		account := l.account(s, noted[i])
-		packaged[i] = l.packages(s, account, noted[i])
+		ready[i] = l.packages(s, l.account(s, noted[i]))
 	}
-	built := l.builds(sides, builds, packaged)
+	built := l.builds(sides, builds, ready)
 	var stopped []string
 	if sides[0].stops != "" {
-		stopped = l.stop(sides, slices.Concat(built.all(), packaged[:], noted[:]))
+		stopped = l.stop(sides, slices.Concat(built.all(), ready[0], ready[1]))
 	}
 	var done []string
 	for i, s := range sides {
-		before := append([]string{noted[i], packaged[i], l.last(s, "account")}, stopped...)
-		done = append(done, l.host(s, built, before)...)
+		done = append(done, l.host(s, built, slices.Concat(ready[i], stopped))...)
 	}
 	if task != nil {
 		done = append(done, stopped...)
@@ -75,21 +73,13 @@ var taskTitle = map[Task]string{
 	TaskRoll:    "restart what changed, replica first",
 }
 
-// last is the ID of a host's step, empty when there is none.
-func (l *stepList) last(s *side, name string) string {
-	id := l.pair + "/" + s.ref.Host + "/" + name
-	if slices.ContainsFunc(l.steps, func(one Step) bool { return one.ID == id }) {
-		return id
-	}
-	return ""
-}
-
-// note writes the manifest of the time of change.
-func (l *stepList) note(s *side) string {
+// note writes the manifest of the time of change. This and what follows here
+// return the IDs of the steps that a host has to wait for from then on.
+func (l *stepList) note(s *side) []string {
 	now, later := s.todo()
 	m := s.next.joined(s.old).with(slices.Concat(now, later))
 	if s.manifestIs(m) {
-		return ""
+		return nil
 	}
 	state := s.layout.State()
 	var dirs []Dir
@@ -98,7 +88,8 @@ func (l *stepList) note(s *side) string {
 			dirs = append(dirs, Dir{Path: d.Path, Mode: Mode(d.Mode), Owner: d.Owner + ":" + d.Group})
 		}
 	}
-	return l.add(s.ref, "note", "note what is about to change", Step{Place: &Place{Dirs: dirs, Files: []File{s.manifestFile(m)}}})
+	return []string{l.add(s.ref, "note", "note what is about to change",
+		Step{Place: &Place{Dirs: dirs, Files: []File{s.manifestFile(m)}}})}
 }
 
 func (s *side) manifestFile(m *Manifest) File {
@@ -106,20 +97,20 @@ func (s *side) manifestFile(m *Manifest) File {
 	return File{Path: s.layout.Manifest(), Mode: 0o600, Owner: "root:root", SHA256: sum(content), Text: string(content)}
 }
 
-func (l *stepList) account(s *side, after ...string) string {
+func (l *stepList) account(s *side, after []string) []string {
 	if !s.makeAccount {
-		return ""
+		return after
 	}
-	return l.add(s.ref, "account", "create the account "+s.want.account.User,
-		Step{Account: &Account{User: s.want.account.User, Group: s.want.account.Group, Home: s.layout.RedisPrefix}}, after...)
+	a := &Account{User: s.account.User, Group: s.account.Group, Home: s.layout.RedisPrefix}
+	return []string{l.add(s.ref, "account", "create the account "+a.User, Step{Account: a}, after...)}
 }
 
-func (l *stepList) packages(s *side, after ...string) string {
+func (l *stepList) packages(s *side, after []string) []string {
 	if len(s.packages) == 0 {
-		return ""
+		return after
 	}
-	return l.add(s.ref, "packages", "install "+count(len(s.packages), "package"),
-		Step{Packages: &Packages{Manager: s.seen.Manager, Names: s.packages, Mask: s.mask}}, after...)
+	p := &Packages{Manager: s.seen.Manager, Names: s.packages, Mask: s.mask}
+	return []string{l.add(s.ref, "packages", "install "+count(len(p.Names), "package"), Step{Packages: p}, after...)}
 }
 
 // builtSteps are the IDs of the steps that build, by product and platform.
@@ -134,7 +125,7 @@ func (b builtSteps) all() []string {
 	return ids
 }
 
-func (l *stepList) builds(sides [2]*side, builds []building, packaged [2]string) builtSteps {
+func (l *stepList) builds(sides [2]*side, builds []building, ready [2][]string) builtSteps {
 	built := builtSteps{}
 	fetched := map[string]string{}
 	for _, b := range builds {
@@ -146,7 +137,7 @@ func (l *stepList) builds(sides [2]*side, builds []building, packaged [2]string)
 		}
 		on := sides[b.on]
 		built[r.Key(b.platform)] = l.add(on.ref, "build-"+r.Product, "build "+r.String(),
-			Step{Build: &Program{Recipe: r, Platform: b.platform}}, fetch, packaged[b.on])
+			Step{Build: &Program{Recipe: r, Platform: b.platform}}, append([]string{fetch}, ready[b.on]...)...)
 	}
 	return built
 }
