@@ -264,7 +264,8 @@ func TestScripts(t *testing.T) {
 	record := filepath.Join(stubs, "calls")
 	for name, extra := range map[string]string{
 		"systemctl": `case "$1 $*" in "restart "*broken*) exit 1 ;; esac`, "journalctl": "echo it is broken", "dpkg": "", "apt-get": `case $* in *update*) exit 100 ;; esac`,
-		"dnf": "", "zypper": "", "groupadd": "", "useradd": "touch " + stubs + "/made",
+		"apt-cache": `[ "$2" = redis-server ] && echo "redis-server | 5:7.0.16-1 | http://mirror bookworm/main" && echo "redis-server | 5:7.0.15-1~deb12u10 | http://mirror bookworm/main"`,
+		"dnf":       "", "zypper": "", "groupadd": "", "useradd": "touch " + stubs + "/made",
 		"getent": `[ "$2" = old ] || [ -e ` + stubs + `/made ]`,
 	} {
 		text := fmt.Sprintf("#!/bin/sh\necho \"%s $*\" >>%s\n%s\n", name, record, extra)
@@ -279,13 +280,19 @@ func TestScripts(t *testing.T) {
 		want   string
 		fails  string
 	}{
-		"apt": {packagesScript, []string{"apt", "gcc", "redis-server=7.0.15*", "--", "redis-server.service", "redis.service"}, `
+		"apt": {packagesScript, []string{"apt", "gcc", "redis-server=7.0.15", "--", "redis-server.service", "redis.service"}, `
 systemctl mask --quiet -- redis-server.service
 systemctl mask --quiet -- redis.service
 dpkg --configure -a
 apt-get -q -o DPkg::Lock::Timeout=300 update
-apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- gcc redis-server=7.0.15*
+apt-cache madison redis-server
+apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- gcc redis-server=5:7.0.15-1~deb12u10
 `, ""},
+		"no such version": {packagesScript, []string{"apt", "redis-server=7.0.1", "--"}, `
+dpkg --configure -a
+apt-get -q -o DPkg::Lock::Timeout=300 update
+apt-cache madison redis-server
+`, "redis-server has no version 7.0.1 here; there is: 5:7.0.16-1 5:7.0.15-1~deb12u10"},
 		"dnf":    {packagesScript, []string{"dnf", "gcc", "make", "--"}, "\ndnf -y --setopt=install_weak_deps=False install gcc make\n", ""},
 		"zypper": {packagesScript, []string{"zypper", "gcc", "--"}, "\nzypper --non-interactive install --no-recommends -- gcc\n", ""},
 		"new account": {accountScript, []string{"redisadmin", "develop", "/r"}, `

@@ -235,7 +235,7 @@ func (m *model) do(s Step) {
 				h.Parts[p] = true
 			}
 			if known := h.Packages[name]; !ok || known.Candidate != "" {
-				if version = strings.TrimSuffix(version, "*"); version == "" {
+				if version == "" {
 					version = known.Candidate
 				}
 				h.Packages[name] = facts.Package{Installed: version}

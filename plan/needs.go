@@ -56,6 +56,7 @@ var (
 	needFlock     = need{facts.Tool("flock"), "util-linux", "util-linux-core", "util-linux"}
 	needRsyslog   = need{facts.Tool("rsyslogd"), "rsyslog", "rsyslog", "rsyslog"}
 	needLogrotate = need{facts.Tool("logrotate"), "logrotate", "logrotate", "logrotate"}
+	needPing      = need{facts.Tool("ping"), "iputils-ping", "iputils", "iputils"}
 	needNFT       = need{facts.Tool("nft"), "nftables", "nftables", "nftables"}
 )
 
@@ -91,9 +92,12 @@ func buildNeeds(r source.Recipe) []need {
 }
 
 // runNeeds is what running a pair takes, beside its programs.
-func runNeeds(programs ...program) []need {
+func (w *want) runNeeds() []need {
 	needs := []need{needTar, needGzip, needIP, needFlock, needRsyslog, needLogrotate, needNFT}
-	for _, p := range programs {
+	if w.gateway {
+		needs = append(needs, needPing)
+	}
+	for _, p := range w.programs() {
 		if p.recipe == nil || p.product != productKeepalived {
 			continue
 		}

@@ -35,7 +35,7 @@ func (s *side) compareAccount() {
 const noLogin = "/usr/sbin/nologin"
 
 func (s *side) comparePackages(c *Conflicts) {
-	run := missing(s.seen, runNeeds(s.programs()...))
+	run := missing(s.seen, s.runNeeds())
 	var owned []string
 	for _, p := range s.programs() {
 		if p.pkg == nil {
@@ -102,19 +102,19 @@ func (s *side) comparePackages(c *Conflicts) {
 func debianNames(s *side) []string {
 	as := *s.seen
 	as.Manager = facts.Apt
-	names := missing(&as, runNeeds(s.programs()...))
+	names := missing(&as, s.runNeeds())
 	for _, p := range s.build {
 		names = union(names, missing(&as, buildNeeds(*p.recipe)))
 	}
 	return names
 }
 
-// pin asks a package manager for one version, whatever its packaging.
+// pin asks a package manager for one upstream version, whatever its packaging.
 func pin(m facts.Manager, version string) string {
 	if m == facts.Dnf {
 		return "-" + version + "*"
 	}
-	return "=" + version + "*"
+	return "=" + version
 }
 
 // touch notes that a program, which may run now, is another one or comes from

@@ -20,6 +20,7 @@ type want struct {
 	account    spec.Account
 	redis      program
 	keepalived program
+	gateway    bool // is asked whether the network is there
 	dirs       []templates.Dir
 	files      []templates.File
 }
@@ -71,6 +72,7 @@ func wantedPrograms(p *spec.Pair, i int, have Local) (*want, error) {
 		ref:     facts.Ref{Pair: p.Name, Host: p.Hosts[i].Name},
 		layout:  pair.Layout(p),
 		account: p.Account,
+		gateway: p.Failover.Gateway.IsValid(),
 	}
 	var err error
 	if w.redis, err = newProgram(w, string(w.layout.Product), p.Redis.Install, p.Redis.Prefix, have); err != nil {
@@ -297,7 +299,7 @@ func query(p *spec.Pair, i int, have Local) (facts.Query, error) {
 	for _, v := range p.VIPs {
 		q.VIPs = append(q.VIPs, v.Addr())
 	}
-	needs := runNeeds(w.programs()...)
+	needs := w.runNeeds()
 	for _, one := range w.programs() {
 		if one.recipe != nil {
 			needs = append(needs, buildNeeds(*one.recipe)...)
