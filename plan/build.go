@@ -51,7 +51,7 @@ func (p *Plan) add(one *spec.Pair, seen facts.ByHost, have Local, conflicts *Con
 		if err != nil {
 			return err
 		}
-		if sides[i], err = newSide(one, i, w, hosts[i]); err != nil {
+		if sides[i], err = newSide(i, w, hosts[i]); err != nil {
 			return err
 		}
 	}

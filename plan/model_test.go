@@ -171,8 +171,6 @@ func (m *model) apply(p *Plan, limit int, pick func(n int) int) {
 	}
 }
 
-func first(int) int { return 0 }
-
 func anyOf(n int) int { return rand.IntN(n) }
 
 // known fails when something of the pair is on a host that its manifest there

@@ -10,7 +10,6 @@ import (
 
 	"hapair/plan/facts"
 	"hapair/plan/pair"
-	"hapair/plan/spec"
 )
 
 // side is one host of a pair: what it should be like, what it is like, and,
@@ -18,7 +17,6 @@ import (
 type side struct {
 	*want
 	index  int
-	pair   *spec.Pair
 	seen   *facts.Host
 	old    *Manifest   // what hapair put there; nil: nothing
 	others []*Manifest // of other pairs on the same host
@@ -41,8 +39,8 @@ type side struct {
 }
 
 // newSide reads the manifests that were seen.
-func newSide(p *spec.Pair, i int, w *want, seen *facts.Host) (*side, error) {
-	s := &side{want: w, index: i, pair: p, seen: seen}
+func newSide(i int, w *want, seen *facts.Host) (*side, error) {
+	s := &side{want: w, index: i, seen: seen}
 	own := w.layout.Manifest()
 	for name, file := range seen.Paths {
 		if path.Base(name) != path.Base(own) || path.Dir(path.Dir(name)) != path.Dir(path.Dir(own)) {

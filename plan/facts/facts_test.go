@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"hapair/remote"
 	"hapair/remote/redisctl"
@@ -32,6 +33,8 @@ func recorded(t *testing.T, name string) *Host {
 	}
 	return h
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // What a host says, as observe.sh printed it there.
 func TestRecorded(t *testing.T) {

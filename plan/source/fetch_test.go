@@ -12,7 +12,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestFetch(t *testing.T) {
 	content := tarball(t, version, file("r/filler", strings.Repeat("0123456789", 20_000)))
