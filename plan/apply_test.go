@@ -282,7 +282,9 @@ func TestScripts(t *testing.T) {
 	}{
 		"apt": {packagesScript, []string{"apt", "gcc", "redis-server=7.0.15", "--", "redis-server.service", "redis.service"}, `
 systemctl mask --quiet -- redis-server.service
+systemctl stop --quiet -- redis-server.service
 systemctl mask --quiet -- redis.service
+systemctl stop --quiet -- redis.service
 dpkg --configure -a
 apt-get -q -o DPkg::Lock::Timeout=300 update
 apt-cache madison redis-server

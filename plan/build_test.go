@@ -241,6 +241,9 @@ var changes = []named{
 	{"redis died", func(m *model) { m.die(0, pair.Layout(m.pair).RedisUnit()) }},
 	{"keepalived died", func(m *model) { m.die(1, pair.Layout(m.pair).KeepalivedUnit()) }},
 	{"guard off", func(m *model) { m.die(1, pair.Layout(m.pair).GuardUnit()) }},
+	{"distribution's own unit", func(m *model) {
+		m.hosts[0].Units["redis-server.service"] = facts.Unit{Load: "loaded", Active: "active", File: "enabled"}
+	}},
 	{"cache lost", func(m *model) { m.have.Builds = map[string]bool{} }},
 }
 

@@ -30,6 +30,7 @@ for word; do # what follows the dashes is masked and taken away
 	shift
 	if [ "${mask-no}" = yes ]; then
 		systemctl mask --quiet -- "$word"
+		systemctl stop --quiet -- "$word" 2>/dev/null || : # there may be none yet
 	elif [ "$word" = -- ]; then
 		mask=yes
 	else

@@ -34,9 +34,9 @@ func (s *side) compareAccount() {
 
 const noLogin = "/usr/sbin/nologin"
 
-func (s *side) comparePackages(c *Conflicts) {
-	run := missing(s.seen, s.runNeeds())
-	var owned []string
+// comparePackaged compares the programs that come from the distribution. Their
+// own units must not run beside the pair's.
+func (s *side) comparePackaged() {
 	for _, p := range s.programs() {
 		if p.pkg == nil {
 			continue
@@ -55,7 +55,7 @@ func (s *side) comparePackages(c *Conflicts) {
 		}
 		s.touch(p.product)
 		s.change(change)
-		owned = append(owned, name)
+		s.next.Packages = append(s.next.Packages, name)
 		if p.pkg.Version != "" {
 			name += pin(s.seen.Manager, p.pkg.Version)
 		}
@@ -66,6 +66,12 @@ func (s *side) comparePackages(c *Conflicts) {
 			}
 		}
 	}
+}
+
+// comparePackages finds what the distribution has of what building and running
+// take.
+func (s *side) comparePackages(c *Conflicts) {
+	run := missing(s.seen, s.runNeeds())
 	var build []string
 	for _, p := range s.build {
 		build = union(build, missing(s.seen, buildNeeds(*p.recipe)))
@@ -84,18 +90,19 @@ func (s *side) comparePackages(c *Conflicts) {
 				After: Content{Attrs: []Attr{{"packages", strings.Join(group.packages, " ")}}},
 			})
 			s.packages = append(s.packages, group.packages...)
-			owned = append(owned, group.packages...)
+			s.next.Packages = append(s.next.Packages, group.packages...)
 		}
 	}
 	if len(s.packages) > 0 && s.seen.Manager == "none" {
 		c.add(s.ref, "no package manager that hapair knows", s.seen.OS.Name+" has none of apt, dnf and zypper",
 			"Install by hand what these packages of Debian hold, then plan again: "+strings.Join(debianNames(s), " "))
 	}
+	s.next.Masked = union(s.mask, nil)
 	if s.old != nil {
-		s.next.Packages, s.next.Masked = s.old.Packages, s.old.Masked
+		s.next.Packages = union(s.next.Packages, s.old.Packages)
+		s.next.Masked = union(s.next.Masked, s.old.Masked)
 	}
-	s.next.Packages = union(s.next.Packages, owned)
-	s.next.Masked = union(s.next.Masked, s.mask)
+	s.next.Packages = union(s.next.Packages, nil)
 }
 
 // debianNames are the packages that would be missing on a Debian.

@@ -65,6 +65,7 @@ func (s *side) compare(c *Conflicts) {
 	s.next = &Manifest{Format: manifestFormat, Pair: s.ref.Pair, Host: s.ref.Host, Units: union(s.want.units(), nil)}
 	s.takeUp()
 	s.compareAccount()
+	s.comparePackaged()
 	s.comparePackages(c)
 	s.comparePrograms()
 	s.compareDirs(c)

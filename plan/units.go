@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"hapair/templates"
@@ -44,8 +45,16 @@ func (s *side) compareUnits() {
 		}
 	}
 	for _, name := range distributedUnits(s) {
-		if u := s.seen.Units[name]; u.Load == "loaded" && u.Active == "active" {
+		if slices.Contains(s.mask, name) {
+			continue
+		}
+		if u := s.seen.Units[name]; u.Active == "active" || u.File == "enabled" {
 			s.units.Disable = append(s.units.Disable, name)
+			s.change(Change{
+				Addr: s.addr(KindUnit, name), Action: Update, Reason: "the pair has a unit of its own",
+				Before: Content{Attrs: []Attr{{"at boot", u.File}, {"state", u.Active}}},
+				After:  Content{Attrs: []Attr{{"at boot", "disabled"}, {"state", "inactive"}}},
+			})
 		}
 	}
 }
