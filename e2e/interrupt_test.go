@@ -15,7 +15,7 @@ import (
 )
 
 // interruptions are the ways in which an apply ends too early: the signals it
-// gets, one right after the other, and its exit code then.
+// gets, the second when it has answered the first, and its exit code then.
 var interruptions = []struct {
 	name    string
 	signals []os.Signal
@@ -84,8 +84,8 @@ func (p *testPair) interruptEach(signals []os.Signal, exits int) (n int) {
 	}
 }
 
-// applyUntil applies, and sends the signals as soon as a step begins that is not
-// in seen, where it then is. The step is "" if there was none.
+// applyUntil applies, and sends the first signal as soon as a step begins that
+// is not in seen, where it then is. The step is "" if there was none.
 func (p *testPair) applyUntil(signals []os.Signal, seen map[string]bool) (o *outcome, step string) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
@@ -107,14 +107,18 @@ func (p *testPair) applyUntil(signals []os.Signal, seen map[string]bool) (o *out
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			p.t.Errorf("%v: %s", err, lines.Text())
 		}
-		if step == "" && e.Type == "apply_start" && !seen[e.Step] {
+		switch {
+		case step == "" && e.Type == "apply_start" && !seen[e.Step]:
 			step = e.Step
 			seen[step] = true
-			for _, signal := range signals {
-				if err := cmd.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-					p.t.Error(err)
-				}
+		case e.Type != "stopping": // the answer to the first Ctrl-C
+			continue
+		}
+		if len(signals) > 0 {
+			if err := cmd.Process.Signal(signals[0]); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				p.t.Error(err)
 			}
+			signals = signals[1:]
 		}
 	}
 	var exit *exec.ExitError
