@@ -14,6 +14,7 @@ import (
 type stepList struct {
 	pair  string
 	steps []Step
+	noted [2]string // the manifest on each host, after the steps so far
 }
 
 // add appends a step and returns its ID. What comes before may be empty.
@@ -34,28 +35,36 @@ func (l *stepList) add(at facts.Ref, name, title string, s Step, after ...string
 
 // steps turns what differs into an order: on each host
 //
+//	account, packages; meanwhile programs are fetched and built
 //	the manifest, of what is there and what comes
-//	account, packages
-//	folders, programs (fetched and built meanwhile), files, units
+//	folders, programs, files, units
 //	the manifest, of what is there now
 //
 // and when both are done, whatever has to start or restart. What left the spec
 // goes last, when nothing uses it any more.
 func steps(sides [2]*side, builds []building, task *Running) []Step {
 	l := &stepList{pair: sides[0].ref.Pair}
-	var noted, ready [2][]string
 	for i, s := range sides {
-		noted[i] = l.note(s)
-		ready[i] = l.packages(s, l.account(s, noted[i]))
+		l.noted[i] = string(s.seen.Paths[s.layout.Manifest()].Content)
+	}
+	var ready [2][]string
+	for i, s := range sides {
+		ready[i] = l.packages(s, l.account(s, l.noteFirst(s)))
 	}
 	built := l.builds(sides, builds, ready)
+	for i, s := range sides {
+		for _, p := range s.install {
+			ready[i] = append(ready[i], built[p.recipe.Key(platform(s))])
+		}
+		ready[i] = l.note(s, ready[i])
+	}
 	var stopped []string
 	if sides[0].stops != "" {
-		stopped = l.stop(sides, slices.Concat(built.all(), ready[0], ready[1]))
+		stopped = l.stop(sides, slices.Concat(ready[0], ready[1]))
 	}
 	var done []string
 	for i, s := range sides {
-		done = append(done, l.host(s, built, slices.Concat(ready[i], stopped))...)
+		done = append(done, l.host(s, slices.Concat(ready[i], stopped))...)
 	}
 	if task != nil {
 		done = append(done, stopped...)
@@ -73,28 +82,42 @@ var taskTitle = map[Task]string{
 	TaskRoll:    "restart what changed, replica first",
 }
 
-// note writes the manifest of the time of change. This and what follows here
-// return the IDs of the steps that a host has to wait for from then on.
-func (l *stepList) note(s *side) []string {
-	now, later := s.todo()
-	m := s.next.joined(s.old).with(slices.Concat(now, later))
-	if s.manifestIs(m) {
+// noteFirst names an account and packages before they are made. This and what
+// follows here return the IDs of the steps that a host has to wait for from
+// then on.
+func (l *stepList) noteFirst(s *side) []string {
+	if !s.makeAccount && len(s.packages) == 0 {
 		return nil
 	}
-	state := s.layout.State()
-	var dirs []Dir
-	for _, d := range s.want.dirs {
-		if d.Path == state || d.Path == path.Dir(state) {
-			dirs = append(dirs, Dir{Path: d.Path, Mode: Mode(d.Mode), Owner: d.Owner + ":" + d.Group})
-		}
+	m := s.next.joined(s.old)
+	if s.old != nil {
+		m = m.with(s.old.Pending)
 	}
-	return []string{l.add(s.ref, "note", "note what is about to change",
-		Step{Place: &Place{Dirs: dirs, Files: []File{s.manifestFile(m)}}})}
+	return l.write(s, "account-note", "note what is about to change", m, nil)
 }
 
-func (s *side) manifestFile(m *Manifest) File {
-	content := m.bytes()
-	return File{Path: s.layout.Manifest(), Mode: 0o600, Owner: "root:root", SHA256: sum(content), Text: string(content)}
+// note names all that is coming, and what it will take to count. Until here
+// nothing that runs was touched, and a failure leaves nothing to do.
+func (l *stepList) note(s *side, after []string) []string {
+	now, later := s.todo()
+	return l.write(s, "note", "note what is about to change", s.next.joined(s.old).with(slices.Concat(now, later)), after)
+}
+
+// write writes a manifest, unless it is there.
+func (l *stepList) write(s *side, name, title string, m *Manifest, after []string) []string {
+	content := string(m.bytes())
+	if l.noted[s.index] == content {
+		return after
+	}
+	l.noted[s.index] = content
+	p := &Place{Files: []File{{Path: s.layout.Manifest(), Mode: 0o600, Owner: "root:root", SHA256: sum([]byte(content)), Text: content}}}
+	state := s.layout.State()
+	for _, d := range s.want.dirs {
+		if _, there := s.seen.Paths[d.Path]; !there && (d.Path == state || d.Path == path.Dir(state)) {
+			p.Dirs = append(p.Dirs, Dir{Path: d.Path, Mode: Mode(d.Mode), Owner: d.Owner + ":" + d.Group})
+		}
+	}
+	return []string{l.add(s.ref, name, title, Step{Place: p}, after...)}
 }
 
 func (l *stepList) account(s *side, after []string) []string {
@@ -115,15 +138,6 @@ func (l *stepList) packages(s *side, after []string) []string {
 
 // builtSteps are the IDs of the steps that build, by product and platform.
 type builtSteps map[string]string
-
-func (b builtSteps) all() []string {
-	var ids []string
-	for _, id := range b {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
 
 func (l *stepList) builds(sides [2]*side, builds []building, ready [2][]string) builtSteps {
 	built := builtSteps{}
@@ -161,8 +175,7 @@ func (l *stepList) stop(sides [2]*side, after []string) []string {
 }
 
 // host puts everything in place on one host, and returns the last steps' IDs.
-func (l *stepList) host(s *side, built builtSteps, before []string) []string {
-	last := before
+func (l *stepList) host(s *side, last []string) []string {
 	then := func(name, title string, step Step) {
 		last = []string{l.add(s.ref, name, title, step, last...)}
 	}
@@ -172,9 +185,8 @@ func (l *stepList) host(s *side, built builtSteps, before []string) []string {
 	var installed []string // both programs at the same time
 	for _, p := range s.install {
 		r := *p.recipe
-		after := append(slices.Clone(last), built[r.Key(platform(s))])
 		installed = append(installed, l.add(s.ref, "install-"+r.Product, "install "+r.String(),
-			Step{Install: &Program{Recipe: r, Platform: platform(s), Target: p.target}}, after...))
+			Step{Install: &Program{Recipe: r, Platform: platform(s), Target: p.target}}, last...))
 	}
 	if len(installed) > 0 {
 		last = installed
@@ -190,10 +202,8 @@ func (l *stepList) host(s *side, built builtSteps, before []string) []string {
 	if u.Reload || len(u.Enable)+len(u.Restart)+len(u.Renew) > 0 {
 		then("units", unitsTitle(u), Step{Units: &u})
 	}
-	if now, later := s.todo(); len(now) > 0 {
-		then("manifest", "note what is there now", Step{Place: &Place{Files: []File{s.manifestFile(s.next.joined(s.old).with(later))}}})
-	}
-	return last
+	_, later := s.todo()
+	return l.write(s, "manifest", "note what is there now", s.next.joined(s.old).with(later), last)
 }
 
 // clear removes what left the spec, now that nothing uses it any more, and
@@ -209,10 +219,7 @@ func (l *stepList) clear(s *side, last []string) {
 	if p := s.place; len(p.Remove)+len(p.RemoveDirs) > 0 {
 		then("clear", clearTitle(p), Step{Place: &Place{Remove: p.Remove, RemoveDirs: p.RemoveDirs}})
 	}
-	_, later := s.todo()
-	if before := s.next.joined(s.old).with(later); string(before.bytes()) != string(s.next.bytes()) {
-		then("done", "note what is left", Step{Place: &Place{Files: []File{s.manifestFile(s.next)}}})
-	}
+	l.write(s, "done", "note what is left", s.next, last)
 }
 
 func clearTitle(p Place) string {
