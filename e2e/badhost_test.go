@@ -157,3 +157,29 @@ func TestBadHosts(t *testing.T) {
 	p.write(string(good))
 	p.hapair("plan", "--detailed-exitcode").exits(2)
 }
+
+// TestDiskFull is an apply that finds room, and then none when it uploads. It
+// says so and stops where nothing is half done: no host serves a part of the
+// pair, and with room again the next apply goes on.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "diskfull", quickstart(t))
+	// It has bytes to show, but of files only enough for hapair's folders.
+	p.sh("b", "mkdir /usr/local/redis; mount -t tmpfs -o size=100m,nr_inodes=8 tmpfs /usr/local/redis")
+	p.hapair("apply", "--auto-approve").exits(1).says(
+		"Error: quickstart/b: install redis 7.0.15: ", "redis-server: Cannot open: No space left on device",
+		"Put right what the host says, then run hapair apply again: it goes on from there.")
+	p.hapair("status").exits(2).says("the pair is not installed")
+	for _, host := range []string{"a", "b"} {
+		if left := p.sh(host, `
+			systemctl list-unit-files --no-legend 'hapair*' || :
+			pgrep -a 'redis|keepalived' || :
+			find /usr/local/redis /usr/local/keepalived -name '.hapair*'
+			[ "$(hostname)" = a ] || find /usr/local/redis ! -type d`); left != "" {
+			t.Errorf("on host %s:\n%s", host, left)
+		}
+	}
+	p.sh("b", "umount /usr/local/redis; rmdir /usr/local/redis")
+	p.apply()
+	p.settled()
+}
