@@ -43,18 +43,24 @@ func (s *side) comparePackaged() {
 		}
 		name := p.packageName(s.seen.Manager)
 		installed := s.seen.Packages[name].Installed
-		if installed != "" && (p.pkg.Version == "" || samePackageVersion(installed, p.pkg.Version)) {
+		fits := installed != "" && (p.pkg.Version == "" || samePackageVersion(installed, p.pkg.Version))
+		built, wasBuilt := s.old.program(p.product)
+		if fits && !wasBuilt {
 			continue
 		}
 		change := Change{Addr: s.addr(KindProgram, p.product), Action: Create, After: Content{Attrs: []Attr{{"package", name}, {"version", p.version.String()}}}}
-		if installed != "" {
+		switch {
+		case wasBuilt:
+			change.Action, change.Before = Replace, Content{Attrs: []Attr{{"recipe", short(built.ID)}, {"version", built.Version}}}
+		case installed != "":
 			change.Action, change.Before = Update, Content{Attrs: []Attr{{"package", name}, {"version", installed}}}
 		}
-		if built, ok := s.old.program(p.product); ok {
-			change.Action, change.Before = Replace, Content{Attrs: []Attr{{"recipe", short(built.ID)}, {"version", built.Version}}}
-		}
+		change.Reason = s.restartReason(p.product)
 		s.touch(p.product)
 		s.change(change)
+		if fits {
+			continue
+		}
 		s.next.Packages = append(s.next.Packages, name)
 		if p.pkg.Version != "" {
 			name += pin(s.seen.Manager, p.pkg.Version)

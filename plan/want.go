@@ -294,7 +294,7 @@ func query(p *spec.Pair, i int, have Local) (facts.Query, error) {
 		Packages: map[facts.Manager][]string{},
 		Ports:    []int{p.Redis.Port},
 		VRRP:     l.KeepalivedUnit(),
-		Redis:    &facts.Redis{Unit: l.RedisUnit(), Conf: l.RedisConf(), CLI: l.CLI(), Auth: l.RedisAuth()},
+		Redis:    &facts.Redis{Unit: l.RedisUnit(), Conf: l.RedisConf(), Auth: l.RedisAuth(), CLIs: clients(l)},
 	}
 	for _, v := range p.VIPs {
 		q.VIPs = append(q.VIPs, v.Addr())
@@ -317,6 +317,18 @@ func query(p *spec.Pair, i int, have Local) (facts.Query, error) {
 		}
 	}
 	return q, nil
+}
+
+// clients are where a client of the running Redis may be: it may come from
+// elsewhere than the one that is wanted, or be another product.
+func clients(l templates.Layout) []string {
+	paths := []string{l.CLI()}
+	for _, dir := range []string{path.Join(l.RedisPrefix, "bin"), "/usr/bin"} {
+		for _, name := range []string{"redis-cli", "valkey-cli"} {
+			paths = append(paths, path.Join(dir, name))
+		}
+	}
+	return paths
 }
 
 const (

@@ -43,10 +43,10 @@ type Query struct {
 
 // Redis is how to ask the local Redis: names without blanks.
 type Redis struct {
-	Unit string // of systemd, that runs it
-	Conf string // says on which port
-	CLI  string // redis-cli
-	Auth string // holds the AUTH command, where there is a password
+	Unit string   // of systemd, that runs it
+	Conf string   // says on which port
+	Auth string   // holds the AUTH command, where there is a password
+	CLIs []string // where redis-cli may be; the first that is there is taken
 }
 
 // Record is a program that should be there.
@@ -119,7 +119,7 @@ func (q Query) args() (string, error) {
 	}
 	add("vrrp", q.VRRP)
 	if r := q.Redis; r != nil {
-		add("redis", strings.Join([]string{r.Unit, r.Conf, r.CLI, r.Auth}, " "))
+		add("redis", strings.Join(append([]string{r.Unit, r.Conf, r.Auth}, r.CLIs...), " "))
 	}
 	for _, p := range q.Programs {
 		add("program", p.Path+" "+p.ID)

@@ -15,7 +15,8 @@
 #   port N       who listens there
 #   vip A        whether another machine answers there
 #   vrrp U       the unit of the pair's own keepalived: while it runs, no VIP is asked
-#   redis U CONF CLI AUTH    INFO of the Redis that unit U runs with CONF
+#   redis U CONF AUTH CLI... INFO of the Redis that unit U runs with CONF, asked
+#                with the first client that is there
 #   program F ID the records F.stat and F.sums of an installed program
 # It prints sections, each begun by a line "== NAME"; the last, "content", is
 # the bytes of the small files, one after the other, in the order of "stat".
@@ -151,21 +152,28 @@ packages() {
 	done
 }
 
-# info UNIT CONF CLI AUTH
+# info UNIT CONF AUTH CLI...
 info() {
-	if [ ! -x "$3" ] || [ ! -r "$2" ]; then return; fi
-	port=$(sed -n 's/^port  *//p' "$2")
+	owner=$1
+	conf=$2
+	password=$3
+	shift 3
+	while [ $# -gt 0 ] && [ ! -x "$1" ]; do
+		shift
+	done
+	if [ $# = 0 ] || [ ! -r "$conf" ]; then return; fi
+	port=$(sed -n 's/^port  *//p' "$conf")
 	port=${port:-6379}
 	auth=
-	[ ! -r "$4" ] || read -r auth <"$4"
-	said=$(printf '%s\nINFO\n' "$auth" | timeout 1 "$3" -p "$port" 2>/dev/null)
+	[ ! -r "$password" ] || read -r auth <"$password"
+	said=$(printf '%s\nINFO\n' "$auth" | timeout 1 "$1" -p "$port" 2>/dev/null)
 	printf '%s\n' "$said"
 	# A server that is the unit's own is the one that listens.
 	case $said in
 	*process_id:*)
 		pid=${said#*process_id:}
 		process "${pid%%[!0-9]*}" >/dev/null
-		[ "$unit" != "$1" ] || own=$port
+		[ "$unit" != "$owner" ] || own=$port
 		;;
 	esac
 }
