@@ -169,14 +169,6 @@ func (p *testPair) in(t testing.TB) *testPair {
 	return &sub
 }
 
-// must runs a command of this machine.
-func (p *testPair) must(argv ...string) {
-	p.t.Helper()
-	if out, err := exec.CommandContext(p.t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
-		p.t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
-	}
-}
-
 // footprint is what the hosts a and b have on disk, but logs and what systemd
 // notes by itself: a line for each path, and the accounts.
 func (p *testPair) footprint() (hosts [2]string) {
