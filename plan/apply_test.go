@@ -286,13 +286,13 @@ systemctl stop --quiet -- redis-server.service
 systemctl mask --quiet -- redis.service
 systemctl stop --quiet -- redis.service
 dpkg --configure -a
-apt-get -q -o DPkg::Lock::Timeout=300 update
+apt-get -q update
 apt-cache madison redis-server
 apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install -- gcc redis-server=5:7.0.15-1~deb12u10
 `, ""},
 		"no such version": {packagesScript, []string{"apt", "redis-server=7.0.1", "--"}, `
 dpkg --configure -a
-apt-get -q -o DPkg::Lock::Timeout=300 update
+apt-get -q update
 apt-cache madison redis-server
 `, "redis-server has no version 7.0.1 here; there is: 5:7.0.16-1 5:7.0.15-1~deb12u10"},
 		"dnf":    {packagesScript, []string{"dnf", "gcc", "make", "--"}, "\ndnf -y --setopt=install_weak_deps=False install gcc make\n", ""},

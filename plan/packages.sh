@@ -24,6 +24,25 @@ resolve() {
 	printf '%s=%s' "$name" "$full"
 }
 
+# patiently COMMAND...: again and again while another one has apt's locks, for
+# five minutes: an apply that was killed may have left its own at work.
+patiently() {
+	left=300
+	while ! said=$(LC_ALL=C "$@" 2>&1); do
+		case $said in
+		*'Could not get lock'* | *'frontend lock'*) ;;
+		*) left=0 ;;
+		esac
+		if [ "$left" = 0 ]; then
+			printf '%s\n' "$said" >&2
+			return 1
+		fi
+		left=$((left - 1))
+		sleep 1
+	done
+	printf '%s\n' "$said"
+}
+
 manager=$1
 shift
 for word; do # what follows the dashes is masked and taken away
@@ -41,9 +60,9 @@ exec </dev/null
 case $manager in
 apt)
 	export DEBIAN_FRONTEND=noninteractive
-	dpkg --configure -a # an interrupted run left work to do
+	patiently dpkg --configure -a # an interrupted run left work to do
 	# Without the lists of today an install may still find what it needs.
-	apt-get -q -o DPkg::Lock::Timeout=300 update || printf 'hapair: the package lists were not updated\n'
+	patiently apt-get -q update || printf 'hapair: the package lists were not updated\n'
 	for word; do
 		shift
 		case $word in *=*) word=$(resolve "$word") ;; esac

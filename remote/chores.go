@@ -7,8 +7,8 @@ import (
 )
 
 // choreTimeout bounds each chore, and so what a host that froze can add to
-// Close.
-const choreTimeout = 3 * time.Second
+// Close. A busy host behind jump hosts takes seconds for a command.
+const choreTimeout = 10 * time.Second
 
 // Chores are what is left to do on a host after a call was cancelled, such as
 // to remove a half-written file: the call must not wait for them, but Close
