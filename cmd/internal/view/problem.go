@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"hapair/plan"
 	"hapair/plan/facts"
 	"hapair/plan/pair"
@@ -105,7 +107,7 @@ func tail(lines []string) []string {
 	var kept []string
 	for _, line := range lines {
 		if line = strings.TrimRight(line, " \r\n"); line != "" {
-			kept = append(kept, printable(line))
+			kept = append(kept, printable(ansi.Strip(line))) // compilers and make use colour
 		}
 	}
 	return kept[max(0, len(kept)-outputLines):]
