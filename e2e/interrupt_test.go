@@ -63,6 +63,55 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestHostDies cuts a host's power in the middle of an apply: before the pair
+// is there, and while it is changed in service. hapair says which host is gone,
+// the other one goes on with what it did, and the next apply ends the work.
+func TestHostDies(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "dies", quickstart(t))
+	applyAndCut := func(host, step, says string) {
+		t.Helper()
+		cut := false
+		o := p.watchApply(func(_ *os.Process, e event) {
+			if !cut && e.Type == "apply_start" && e.At == "quickstart/"+host && e.Title == step {
+				cut = true
+				if err := p.PowerOff(t.Context(), host); err != nil {
+					t.Error(err)
+				}
+			}
+		}).exits(1)
+		if !cut {
+			t.Fatalf("no step %q on %s\n%s", step, host, o)
+		}
+		o.says(says)
+	}
+	restored := func(host string) {
+		t.Helper()
+		if err := p.PowerOn(t.Context(), host); err != nil {
+			t.Fatal(err)
+		}
+		p.apply()
+		p.settled()
+	}
+
+	applyAndCut("b", "install redis 7.0.15", "b: connection lost: ")
+	if left := p.sh("a", "systemctl list-unit-files --no-legend 'hapair*' || :; pgrep -a 'redis|keepalived' || :"); left != "" {
+		t.Errorf("a has its part of a pair that is not there:\n%s", left)
+	}
+	restored("b")
+
+	p.redis("SET", "written", "before")
+	p.edit("appendonly = true", "appendonly = true\n      timeout = 300")
+	applyAndCut("b", "stop Redis", "b: stop Redis: cannot be reached: connection lost: ") // the replica: the primary goes on
+	if got := p.redis("GET", "written"); got != "before" {
+		t.Errorf("what was written is %q now", got)
+	}
+	restored("b")
+	if got := p.redis("GET", "written"); got != "before" {
+		t.Errorf("what was written is %q now", got)
+	}
+}
+
 // interruptEach applies again and again. Each run gets the signals in the
 // middle of the first step that has not been interrupted yet, until one runs to
 // its end. It returns how many were interrupted.
@@ -88,6 +137,27 @@ func (p *testPair) interruptEach(signals []os.Signal, exits int) (n int) {
 // is not in seen, where it then is. The step is "" if there was none.
 func (p *testPair) applyUntil(signals []os.Signal, seen map[string]bool) (o *outcome, step string) {
 	p.t.Helper()
+	o = p.watchApply(func(hapair *os.Process, e event) {
+		switch {
+		case step == "" && e.Type == "apply_start" && !seen[e.Step]:
+			step = e.Step
+			seen[step] = true
+		case e.Type != "stopping": // the answer to the first Ctrl-C
+			return
+		}
+		if len(signals) > 0 {
+			if err := hapair.Signal(signals[0]); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				p.t.Error(err)
+			}
+			signals = signals[1:]
+		}
+	})
+	return o, step
+}
+
+// watchApply applies and shows each event as it comes.
+func (p *testPair) watchApply(show func(hapair *os.Process, e event)) *outcome {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	cmd := p.command(ctx, "apply", "--auto-approve", "--json")
@@ -100,33 +170,21 @@ func (p *testPair) applyUntil(signals []os.Signal, seen map[string]bool) (o *out
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	o = &outcome{t: p.t, args: cmd.Args[3:]}
+	o := &outcome{t: p.t, args: cmd.Args[3:]}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		o.out += lines.Text() + "\n"
 		var e event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			p.t.Errorf("%v: %s", err, lines.Text())
 		}
-		switch {
-		case step == "" && e.Type == "apply_start" && !seen[e.Step]:
-			step = e.Step
-			seen[step] = true
-		case e.Type != "stopping": // the answer to the first Ctrl-C
-			continue
-		}
-		if len(signals) > 0 {
-			if err := cmd.Process.Signal(signals[0]); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				p.t.Error(err)
-			}
-			signals = signals[1:]
-		}
+		show(cmd.Process, e)
 	}
 	var exit *exec.ExitError
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
 		p.t.Error(err)
 	}
 	o.err, o.code = errs.String(), cmd.ProcessState.ExitCode()
-	return o, step
+	return o
 }
 
 // oneWriter fails the test if both Redis accept writes.

@@ -52,6 +52,14 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, "start what clears up behind the tests:", err)
 		return 1
 	}
+	// A shell's background job has SIGINT ignored, and so would each hapair that
+	// these tests start and interrupt.
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	go func() {
+		<-interrupt
+		os.Exit(130)
+	}()
 	code = m.Run()
 	printFigures(os.Stdout)
 	os.RemoveAll(workDir())
