@@ -23,15 +23,13 @@ import (
 // TestSSH is remote/sshconn against real hosts: OpenSSH, sudo, and a kernel
 // whose packets can be dropped. It needs root.
 func TestSSH(t *testing.T) {
-	t.Setenv("HOME", t.TempDir())
-	t.Setenv("SSH_AUTH_SOCK", "")
 	ctx := t.Context()
 	var hosts []lab.Host
 	for i, name := range []string{"a", "b", "c"} {
 		hosts = append(hosts, lab.Host{Name: name, Interface: "eth0",
 			Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, byte(i + 1)}), 24)})
 	}
-	l, err := lab.Up(ctx, lab.Config{Name: "e2e-ssh", Hosts: hosts, Recreate: true}, nil)
+	l, err := lab.Up(ctx, lab.Config{Name: ours + "ssh", Hosts: hosts}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +39,9 @@ func TestSSH(t *testing.T) {
 		}
 	})
 	s := sshLab{l}
+	// Nobody's own keys and known_hosts; the lab's cache stays where it is.
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("SSH_AUTH_SOCK", "")
 
 	const sshd = "127.0.0.1:22" // as the host sees itself
 	for user, become := range map[string]remote.Become{
