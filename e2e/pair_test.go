@@ -70,11 +70,13 @@ func newLab(t testing.TB, name string, hosts ...string) *testLab {
 func (l *testLab) evidence(ctx context.Context) {
 	for _, h := range l.Hosts() {
 		out, err := l.Sh(ctx, h.Name, `
+			brief() { grep -v ']: [ -]' | tail -n "$1"; } # without keepalived's dumps of its configuration
 			ip -brief address
 			ps -eo pid,ppid,stat,etimes,args --forest | grep -v ' \[' | tail -n 40
-			journalctl --no-pager --output=short-precise --lines=150
-			for log in /usr/local/keepalived*/logs/*.log /usr/local/redis*/logs/*.log /var/lib/hapair/*/*.log; do
-				[ ! -e "$log" ] || { echo "==== $log"; tail -n 60 "$log"; }
+			journalctl --no-pager --output=short-precise --unit='hapair-*' | brief 100
+			journalctl --no-pager --output=short-precise --priority=warning | tail -n 30
+			for log in /usr/local/keepalived*/logs/*.log /usr/local/redis*/logs/*.log; do
+				[ ! -e "$log" ] || { echo "==== $log"; brief 60 <"$log"; }
 			done
 			for f in /run/hapair/*/hold; do
 				[ ! -e "$f" ] || { echo "==== $f"; cat "$f"; }
