@@ -19,7 +19,7 @@ demo: tools build ## a pair on two throw-away hosts, end to end: plan, apply, dr
 
 test: tools lint ## everything: lint, unit, golden, property, CLI scripts, then hosts in a lab (needs root)
 	$(GO) test -timeout $(TIMEOUT) $$($(GO) list ./... | grep -v '/e2e$$')
-	$(GO) test -timeout $(TIMEOUT) ./e2e/...
+	$(GO) test -count=1 -timeout $(TIMEOUT) ./e2e/...
 
 lint: build ## gofmt, go vet, staticcheck, and shellcheck over all shell, rendered scripts included
 	@unformatted=$$(gofmt -l cmd e2e plan remote templates); test -z "$$unformatted" || { echo "gofmt would change:" $$unformatted; exit 1; }
