@@ -130,14 +130,19 @@ func undertake(prefix string) (code int) {
 	return code
 }
 
-// removeNamespace removes a network namespace and what runs in it.
+// removeNamespace removes a network namespace and what runs in it. A program
+// may just be about to enter, so it is looked at until it stays empty.
 func removeNamespace(name string) error {
-	pids, err := exec.Command("ip", "netns", "pids", name).Output()
-	if err != nil {
-		return fmt.Errorf("list the processes in %s: %w", name, err)
-	}
-	for _, pid := range strings.Fields(string(pids)) {
-		exec.Command("kill", "-KILL", pid).Run() // it may have ended
+	for empty := 0; empty < 5; time.Sleep(20 * time.Millisecond) {
+		pids, err := exec.Command("ip", "netns", "pids", name).Output()
+		if err != nil {
+			return fmt.Errorf("list the processes in %s: %w", name, err)
+		}
+		for _, pid := range strings.Fields(string(pids)) {
+			exec.Command("kill", "-KILL", pid).Run() // it may have ended
+			empty = -1
+		}
+		empty++
 	}
 	return exec.Command("ip", "netns", "delete", name).Run()
 }
