@@ -176,9 +176,7 @@ func TestChanges(t *testing.T) {
 				t.Errorf("restarted (-want +got):\n%s", diff)
 			}
 			if c.name != "a password" {
-				if got := p.redis("GET", "written"); got != "before" {
-					t.Errorf("what was written is %q now", got)
-				}
+				p.reads("written", "before")
 			}
 		})
 	}
@@ -254,9 +252,7 @@ func TestDrift(t *testing.T) {
 			}
 			p.apply()
 			p.settled()
-			if got := p.redis("GET", "written"); got != "before" {
-				t.Errorf("what was written is %q now", got)
-			}
+			p.reads("written", "before")
 		})
 	}
 	// A VIP that is taken away is no case for apply: keepalived sees it, and
@@ -266,8 +262,6 @@ func TestDrift(t *testing.T) {
 		p.sh(p.standing().primary, "ip address del "+vip+"/32 dev $(ip -o address show to "+vip+" | cut -d ' ' -f 2)")
 		p.eventually("the pair is healthy", func() bool { return p.hapair("status").code == 0 })
 		p.settled()
-		if got := p.redis("GET", "written"); got != "before" {
-			t.Errorf("what was written is %q now", got)
-		}
+		p.reads("written", "before")
 	})
 }

@@ -115,7 +115,7 @@ func (p *testPair) notInstalled() {
 		if left := p.sh(host, `
 			systemctl list-units --all --no-legend 'hapair*'
 			systemctl list-unit-files --no-legend 'hapair*' || :
-			pgrep -a 'redis|keepalived|make|cc1' || :
+			ps -e -o comm= | grep -E '^(redis|keepalived|make|cc1)' || :
 			find /usr/local/redis /usr/local/keepalived /etc/cron.d/evil ! -type d 2>/dev/null || :
 			find /var/cache/hapair /var/tmp -mindepth 1 ! -path '/var/tmp/systemd-private*' 2>/dev/null || :`); left != "" {
 			p.t.Errorf("on host %s:\n%s", host, left)

@@ -392,6 +392,26 @@ func (p *testPair) eventually(what string, is func() bool) {
 	}
 }
 
+// heals ends the test unless the pair gets healthy by itself.
+func (p *testPair) heals() {
+	p.t.Helper()
+	p.eventually("the pair is healthy", func() bool { return p.hapair("status").code == 0 })
+}
+
+// holdsVIP tells whether a host has the VIP.
+func (p *testPair) holdsVIP(host string) bool {
+	p.t.Helper()
+	return p.sh(host, "ip -o address show to "+vip) != ""
+}
+
+// reads fails the test unless key is want behind the VIP.
+func (p *testPair) reads(key, want string) {
+	p.t.Helper()
+	if got := p.redis("GET", key); got != want {
+		p.t.Errorf("%s is %q, want %q", key, got, want)
+	}
+}
+
 // redis says something to the Redis behind the VIP, as any client would.
 func (p *testPair) redis(args ...string) string {
 	p.t.Helper()

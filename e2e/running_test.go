@@ -28,9 +28,7 @@ func TestLifecycle(t *testing.T) {
 		if s := p.standing(); s.primary != primary {
 			t.Errorf("the primary is %s, want %s", s.primary, primary)
 		}
-		if got := p.redis("GET", "written"); got != "before" {
-			t.Errorf("what was written is %q now", got)
-		}
+		p.reads("written", "before")
 	}
 
 	seen := len(p.stateLog())
@@ -38,8 +36,8 @@ func TestLifecycle(t *testing.T) {
 	p.hapair("status").exits(2).says("the pair is stopped")
 	inOrder(t, p.stateLog()[seen:], "b: redis stopped", "a: redis stopped")
 	for _, host := range []string{"a", "b"} {
-		if out := p.sh(host, "ip -o address show to "+vip); out != "" {
-			t.Errorf("%s still holds the VIP: %s", host, out)
+		if p.holdsVIP(host) {
+			t.Errorf("%s still holds the VIP", host)
 		}
 	}
 
@@ -51,9 +49,7 @@ func TestLifecycle(t *testing.T) {
 
 	twice("stop", "--host", "a")
 	p.hapair("status").exits(1)
-	if got := p.redis("GET", "written"); got != "before" {
-		t.Errorf("what was written is %q now", got)
-	}
+	p.reads("written", "before")
 	twice("recover")
 	stands("b") // the VIP does not move back
 
@@ -94,9 +90,7 @@ func TestDrills(t *testing.T) {
 			}
 		}
 		p.settled()
-		if got := p.redis("GET", "written"); got != "before" {
-			p.t.Errorf("what was written is %q now", got)
-		}
+		p.reads("written", "before")
 		if got := p.redis("DBSIZE"); got != "1" {
 			p.t.Errorf("%s keys are there, want 1: a drill leaves none of its own", got)
 		}
