@@ -302,18 +302,19 @@ func (w *hooksWorld) heal() {
 	}
 	w.eventually("the healed pair serves, or holds and says why", func() bool {
 		w.vrrp()
-		served, holds := 0, 0
+		served, holds, cannotTell := 0, 0, true
 		for i, h := range w.hosts {
 			info := h.redis("INFO", "replication")
 			if h.vip && strings.Contains(info, "role:master") &&
 				strings.Contains(w.hosts[1-i].redis("INFO", "replication"), "master_link_status:up") {
 				served++
 			}
-			if why, err := os.ReadFile(h.path("run/hold")); err == nil && strings.Contains(string(why), "cannot tell") {
+			if why, err := os.ReadFile(h.path("run/hold")); err == nil {
 				holds++
+				cannotTell = cannotTell && strings.Contains(string(why), "cannot tell")
 			}
 		}
-		return served == 1 || holds == 2
+		return served == 1 && holds == 0 || holds == 2 && cannotTell
 	})
 	w.write()
 	w.invariants()

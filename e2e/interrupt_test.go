@@ -154,9 +154,15 @@ func (p *testPair) applyUntil(signals []os.Signal, seen map[string]bool) (o *out
 // watchApply applies and shows each event as it comes.
 func (p *testPair) watchApply(show func(hapair *os.Process, e event)) *outcome {
 	p.t.Helper()
+	return p.watch(show, "apply", "--auto-approve")
+}
+
+// watch runs hapair to its end and shows each event as it comes.
+func (p *testPair) watch(show func(hapair *os.Process, e event), args ...string) *outcome {
+	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
-	cmd := p.command(ctx, "apply", "--auto-approve", "--json")
+	cmd := p.command(ctx, append(args, "--json")...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		p.t.Fatal(err)
@@ -166,7 +172,7 @@ func (p *testPair) watchApply(show func(hapair *os.Process, e event)) *outcome {
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
-	o := &outcome{t: p.t, args: cmd.Args[3:]}
+	o := &outcome{t: p.t, args: args}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		o.out += lines.Text() + "\n"
 		var e event

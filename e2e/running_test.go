@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -109,6 +110,18 @@ func TestDrills(t *testing.T) {
 			report(p, p.drill(d.Name))
 		})
 	}
+	t.Run("interrupted", func(t *testing.T) {
+		p := p.in(t)
+		for _, moment := range []string{"steady_state", "fault_injected", "recovery_start"} {
+			o := p.watch(func(hapair *os.Process, e event) {
+				if e.Type == moment {
+					hapair.Signal(os.Interrupt)
+				}
+			}, "drill", "kill-redis").exits(130)
+			o.says(`"verdict":"inconclusive"`, "ended early: interrupted")
+			report(p, nil)
+		}
+	})
 	t.Run("refused", func(t *testing.T) {
 		p := p.in(t)
 		p.hapair("stop", "--host", "b").exits(0)

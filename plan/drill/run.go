@@ -107,7 +107,11 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 	}
 	r.res.Objective = objective(d, r.res.Predicted)
 	bench.Events.Started(s.Name, d)
-	r.conclude(r.perform(ctx))
+	err := r.perform(ctx)
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+		err = &inconclusive{fmt.Sprintf("ended early: %v", context.Cause(ctx))}
+	}
+	r.conclude(err)
 	bench.Events.Finished(r.res)
 	return r.res
 }

@@ -4,7 +4,8 @@
 set -eu
 
 packages="mmdebstrap systemd-container debian-archive-keyring nftables iproute2
-	util-linux openssh-client ca-certificates shellcheck redis-tools"
+	util-linux openssh-client ca-certificates shellcheck redis-tools
+	iputils-ping procps patch"
 
 missing=
 for package in $packages; do

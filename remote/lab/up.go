@@ -244,7 +244,11 @@ func Down(ctx context.Context, name string) error {
 		return err
 	default:
 		defer dir.Close()
-		if err := lockDir(dir); err != nil {
+		// A program that was killed while it started another leaves a copy of
+		// itself, which has the lock until it is the other.
+		free, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		if poll(free, func() bool { return lockDir(dir) == nil }) != nil {
 			return fmt.Errorf("lab %q is being made or taken down by another process: wait for it", name)
 		}
 	}
