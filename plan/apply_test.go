@@ -265,10 +265,21 @@ func TestScripts(t *testing.T) {
 	for name, extra := range map[string]string{
 		"systemctl": `case "$1 $*" in "restart "*broken*) exit 1 ;; esac`, "journalctl": "echo it is broken", "dpkg": "", "apt-get": `case $* in *update*) exit 100 ;; esac`,
 		"apt-cache": `[ "$2" = redis-server ] && echo "redis-server | 5:7.0.16-1 | http://mirror bookworm/main" && echo "redis-server | 5:7.0.15-1~deb12u10 | http://mirror bookworm/main"`,
-		"dnf":       "", "zypper": "", "groupadd": "", "useradd": "touch " + stubs + "/made",
+		"dnf": `case $* in
+*repoquery*) printf 'loading\nredis 7.0.15-1.fc42\n\nredis 7.0.150-1.fc42\nvalkey-compat-redis 7.0.15-9.fc42\nredis 7.0.15-2.fc42\n' ;;
+*make*) [ -e ` + stubs + `/made ] || { touch ` + stubs + `/made; echo "Failed to obtain rpm transaction lock. Another transaction is in progress."; exit 1; } ;;
+esac`,
+		"zypper": `[ -n "$ZYPP_LOCK_TIMEOUT" ] || exit 7
+case $* in
+*" search "*) echo '<solvable status="other-version" name="redis" kind="package" edition="7.0.15-1.2" arch="x86_64" repository="oss"/>' ;;
+*restart*) exit 102 ;;
+*skipped*) exit 106 ;;
+*script*) echo "a script failed" >&2; exit 107 ;;
+esac`,
+		"sleep": "", "groupadd": "", "useradd": "touch " + stubs + "/made",
 		"getent": `[ "$2" = old ] || [ -e ` + stubs + `/made ]`,
 	} {
-		text := fmt.Sprintf("#!/bin/sh\necho \"%s $*\" >>%s\n%s\n", name, record, extra)
+		text := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\n' \"%s $*\" >>%s\n%s\n", name, record, extra)
 		if err := os.WriteFile(filepath.Join(stubs, name), []byte(text), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -295,8 +306,22 @@ dpkg --configure -a
 apt-get -q update
 apt-cache madison redis-server
 `, "redis-server has no version 7.0.1 here; there is: 5:7.0.16-1 5:7.0.15-1~deb12u10"},
-		"dnf":    {packagesScript, []string{"dnf", "gcc", "make", "--"}, "\ndnf -y --setopt=install_weak_deps=False install gcc make\n", ""},
-		"zypper": {packagesScript, []string{"zypper", "gcc", "--"}, "\nzypper --non-interactive install --no-recommends -- gcc\n", ""},
+		"dnf": {packagesScript, []string{"dnf", "gcc", "redis=7.0.15", "--"}, `
+dnf -q repoquery --queryformat %{name} %{version}-%{release}\n redis
+dnf -y --setopt=install_weak_deps=False install gcc redis-7.0.15-2.fc42
+`, ""},
+		"dnf 5 is locked": {packagesScript, []string{"dnf", "make", "--"}, `
+dnf -y --setopt=install_weak_deps=False install make
+sleep 1
+dnf -y --setopt=install_weak_deps=False install make
+`, ""},
+		"zypper": {packagesScript, []string{"zypper", "gcc", "redis=7.0", "--"}, `
+zypper --non-interactive --xmlout search --details --match-exact --type package redis
+zypper --non-interactive install --no-recommends --oldpackage -- gcc redis=7.0.15-1.2
+`, ""},
+		"wants a restart":    {packagesScript, []string{"zypper", "restart", "--"}, "\nzypper --non-interactive install --no-recommends --oldpackage -- restart\n", ""},
+		"skips a repository": {packagesScript, []string{"zypper", "skipped", "--"}, "\nzypper --non-interactive install --no-recommends --oldpackage -- skipped\n", ""},
+		"package's script":   {packagesScript, []string{"zypper", "script", "--"}, "\nzypper --non-interactive install --no-recommends --oldpackage -- script\n", "a script failed"},
 		"new account": {accountScript, []string{"redisadmin", "develop", "/r"}, `
 getent group develop
 groupadd --system -- develop

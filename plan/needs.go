@@ -37,7 +37,7 @@ var (
 	needMake    = need{facts.Tool("make"), "make", "make", "make"}
 	needLibc    = need{facts.Header("stdio.h"), "libc6-dev", "glibc-devel", "glibc-devel"}
 	needPatch   = need{facts.Tool("patch"), "patch", "patch", "patch"}
-	needTcl     = need{facts.Tool("tclsh"), "tcl", "tcl", "tcl"}
+	needTcl     = need{facts.Tool("tclsh8.6"), "tcl8.6", "/usr/bin/tclsh8.6", "tcl"} // many a Redis' tests refuse Tcl 9
 	needPkgConf = need{facts.Tool("pkg-config"), "pkg-config", "pkgconf-pkg-config", "pkg-config"}
 	needTar     = need{facts.Tool("tar"), "tar", "tar", "tar"}
 	needGzip    = need{facts.Tool("gzip"), "gzip", "gzip", "gzip"}

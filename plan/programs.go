@@ -63,7 +63,7 @@ func (s *side) comparePackaged() {
 		}
 		s.next.Packages = append(s.next.Packages, name)
 		if p.pkg.Version != "" {
-			name += pin(s.seen.Manager, p.pkg.Version)
+			name += "=" + p.pkg.Version
 		}
 		s.packages = append(s.packages, name)
 		for _, u := range distributed[p.product].units {
@@ -120,14 +120,6 @@ func debianNames(s *side) []string {
 		names = union(names, missing(&as, buildNeeds(*p.recipe)))
 	}
 	return names
-}
-
-// pin asks a package manager for one upstream version, whatever its packaging.
-func pin(m facts.Manager, version string) string {
-	if m == facts.Dnf {
-		return "-" + version + "*"
-	}
-	return "=" + version
 }
 
 // touch notes that a program, which may run now, is another one or comes from
