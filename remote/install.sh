@@ -13,7 +13,7 @@ path=$2
 mode=$3
 temp="${path%/*}/.hapair.$4"
 
-trap 'rm -f -- "$source" "$temp"' EXIT
+trap 'trap "" HUP INT TERM; rm -f -- "$source" "$temp"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM

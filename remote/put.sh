@@ -31,6 +31,7 @@ try() {
 }
 
 clean() {
+	trap '' HUP INT TERM
 	printf '%s' "$temps" | while IFS= read -r temp; do
 		rm -f -- "$temp"
 	done
@@ -68,8 +69,8 @@ while :; do
 	[ ! -d "$path" ] || fail "$path: is a directory, not a file"
 	number=$((number + 1))
 	temp="${path%/*}/.hapair.$word.$number"
+	temps="$temps$temp$newline" # before it is there: a signal may come in between
 	try 'create' create "$temp"
-	temps="$temps$temp$newline"
 	paths="$paths$path$newline"
 	try 'write' receive "$temp"
 	got=$(wc -c <"$temp")

@@ -24,7 +24,7 @@ stage() { printf 'hapair: %s\n' "$1"; }
 mkdir -p -- "$parent"
 rm -rf -- "$parent/$name".*
 work=$(mktemp -d -- "$parent/$name.XXXXXXXX")
-trap 'cd / && rm -rf -- "$work" && rmdir -- "$parent" 2>/dev/null || :' EXIT
+trap 'trap "" HUP INT TERM; cd / && rm -rf -- "$work" && rmdir -- "$parent" 2>/dev/null || :' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM

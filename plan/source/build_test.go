@@ -79,9 +79,12 @@ func (l *lab) installed(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	slices.Sort(lines)
-	return lines
+	var all []string
+	for line := range strings.Lines(string(out)) {
+		all = append(all, strings.TrimSpace(line))
+	}
+	slices.Sort(all)
+	return all
 }
 
 func TestBuildAndInstall(t *testing.T) {
@@ -117,10 +120,10 @@ func TestBuildAndInstall(t *testing.T) {
 		}
 	}
 	want := []string{
-		"bin 755 d ",
-		"bin/redis-cli 750 f ",
+		"bin 755 d",
+		"bin/redis-cli 750 f",
 		"bin/redis-sentinel 777 l redis-server",
-		"bin/redis-server 750 f ",
+		"bin/redis-server 750 f",
 	}
 	for range 2 { // twice is once
 		install()

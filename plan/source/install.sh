@@ -20,7 +20,7 @@ group=$6
 
 rm -rf -- "$prefix/.hapair-$product".*
 stage=$(mktemp -d -- "$prefix/.hapair-$product.XXXXXXXX")
-trap 'cd / && rm -rf -- "$stage"' EXIT
+trap 'trap "" HUP INT TERM; cd / && rm -rf -- "$stage"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM

@@ -139,6 +139,7 @@ func buildBase(ctx context.Context, dir, codename string, machine []apt.Source) 
 	if err != nil {
 		return err
 	}
+	defer client.CloseIdleConnections()
 	var b base
 	if b.Mirrors, err = apt.Distribution(machine, codename, apt.IsDebian(ctx, client)); err != nil {
 		return err

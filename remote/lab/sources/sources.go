@@ -206,7 +206,10 @@ func openArchive(ctx context.Context) (_ *archive, err error) {
 	return a, nil
 }
 
-func (a *archive) close() { os.RemoveAll(a.dir) }
+func (a *archive) close() {
+	a.client.CloseIdleConnections()
+	os.RemoveAll(a.dir)
+}
 
 // apt runs one of apt's programs on the private directory.
 func (a *archive) apt(ctx context.Context, argv ...string) ([]byte, error) {
