@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -157,5 +160,30 @@ func TestUploadError(t *testing.T) {
 	lost := &remote.Error{Host: "a", Op: "connection lost", Err: cause}
 	if err := remote.UploadError(t.Context(), h, "/srv/big", 5<<20, lost); err != error(lost) {
 		t.Errorf("got %v, want what it was", err)
+	}
+}
+
+// TestUploadIsCutAnywhere ends an upload a little later each time. Whatever the
+// host was doing, nothing is left of it.
+func TestUploadIsCutAnywhere(t *testing.T) {
+	h := remotetest.NewLocal(t, "a")
+	dir := t.TempDir()
+	for after := time.Duration(0); after < 12*time.Millisecond; after += 50 * time.Microsecond {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		content, never := io.Pipe()
+		go never.Write([]byte("half"))
+		err := remote.UploadByRun(ctx, h, content, 8, dir+"/file", 0o600)
+		cancel()
+		content.Close()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("cut after %v: %v", after, err)
+		}
+	}
+	if err := h.Close(); err != nil { // waits for what was cut
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
