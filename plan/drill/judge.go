@@ -41,7 +41,7 @@ func judgeUntouched(v *findings, r *Result) {
 // judgeFailover: the peer of the struck host takes over and keeps what it has
 // taken.
 func judgeFailover(v *findings, r *Result) {
-	struck, peer := r.Fault.Host, r.peer()
+	struck, peer := r.Struck(), r.peer()
 	v.expect(r.After.Primary == peer, "roles", peer+" is the primary after the fault", orNone(r.After.Primary)+" is")
 	v.expect(r.After.Holder == peer, "vip", peer+" has the VIP after the fault", orNone(r.After.Holder)+" has")
 	v.expect(r.Faulted.VIPMoves == 1, "vip_moves", "one move of the VIP, to "+peer, plural(r.Faulted.VIPMoves, "move"))
@@ -114,7 +114,7 @@ func (v *findings) invariants(r *Result) {
 // peer is the host that was not struck.
 func (r *Result) peer() string {
 	for _, h := range r.Before.Hosts {
-		if h.Host != r.Fault.Host {
+		if h.Host != r.Struck() {
 			return h.Host
 		}
 	}

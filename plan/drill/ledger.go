@@ -270,3 +270,36 @@ func quantile[T cmp.Ordered](sorted []T, q float64) T {
 	rank := int(q*float64(len(sorted))+0.999999) - 1
 	return sorted[max(0, min(rank, len(sorted)-1))]
 }
+
+// bucketLength is what one point of a plot stands for.
+const bucketLength = 50 * time.Millisecond
+
+// series is what all clients saw in a window, in short stretches relative to
+// zero.
+func (l *Ledger) series(w Window, zero time.Duration) []Bucket {
+	if w.Len() <= 0 {
+		return nil
+	}
+	all := make([]Bucket, (w.Len()+bucketLength-1)/bucketLength)
+	took := make([][]time.Duration, len(all))
+	for _, a := range l.accounts {
+		a.each(func(_ int, e write) {
+			i := int((e.ended() - w.From) / bucketLength)
+			switch {
+			case !w.contains(e.ended()) || i >= len(all):
+			case e.outcome() == acknowledged:
+				took[i] = append(took[i], e.took())
+			default:
+				all[i].Failed++
+			}
+		})
+	}
+	for i := range all {
+		from := w.From + time.Duration(i)*bucketLength
+		slices.Sort(took[i])
+		all[i].From, all[i].To = Millis(from-zero), Millis(min(from+bucketLength, w.To)-zero)
+		all[i].Acknowledged = len(took[i])
+		all[i].P50, all[i].Max = Millis(quantile(took[i], 0.50)), Millis(quantile(took[i], 1))
+	}
+	return all
+}

@@ -109,10 +109,15 @@ type Result struct {
 	Err        error       `json:"-"`                    // what Reason says, when Failed
 	Notes      []string    `json:"notes,omitempty"`      // what a reader of the figures should know
 
-	// Fault is empty for a drill without one, and for one that never came to it.
-	Fault     *Injected   `json:"fault,omitempty"`
+	// Faults are those that were proved to have landed, in their order; the
+	// first one is what all times are since. None: a drill without a fault, or
+	// one that never came to it.
+	Faults    []Injected  `json:"faults,omitempty"`
 	Predicted *Prediction `json:"predicted,omitempty"`
 	Objective Objective   `json:"objective"`
+
+	// Setting is what the pair was made of, for whoever reads the figures later.
+	Setting Setting `json:"setting"`
 
 	// How the pair stood: before; once the service was back; after recovery.
 	Before    *Standing `json:"before,omitempty"`
@@ -132,6 +137,7 @@ type Result struct {
 	Syncs        []Syncs   `json:"syncs,omitempty"` // per host, in the spec's order
 	Load         Load      `json:"load"`
 	Timeline     []Event   `json:"timeline"`
+	Series       []Bucket  `json:"series,omitempty"` // the clients, over the whole drill
 	Tracks       []History `json:"tracks,omitempty"` // per host, in the spec's order
 }
 
@@ -147,6 +153,45 @@ func (r *Result) Outage(c Client) Millis {
 	return r.Faulted.Eager.Outage
 }
 
+// Struck is the host that the first fault hit; empty when there was none.
+func (r *Result) Struck() string {
+	if len(r.Faults) == 0 {
+		return ""
+	}
+	return r.Faults[0].Host
+}
+
+// Setting is what a pair was made of during a drill.
+type Setting struct {
+	VIP    string        `json:"vip"`
+	Timing []Figure      `json:"timing"` // of the spec, as it is written there
+	Hosts  []HostSetting `json:"hosts"`  // in the spec's order
+}
+
+// Figure is one setting: "check.interval" and "200ms".
+type Figure struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// HostSetting is one host of a Setting.
+type HostSetting struct {
+	Host       string `json:"host"`
+	Address    string `json:"address"`
+	Redis      string `json:"redis"`      // "redis 7.0.15"
+	Keepalived string `json:"keepalived"` // "2.3.3"
+}
+
+// Bucket is a short stretch of a drill as its clients saw it.
+type Bucket struct {
+	From         Millis `json:"from_ms"` // since the fault
+	To           Millis `json:"to_ms"`
+	Acknowledged int    `json:"acknowledged"` // writes, of all clients
+	Failed       int    `json:"failed"`       // writes that ended in this stretch
+	P50          Millis `json:"p50_ms"`       // latency of the acknowledged ones
+	Max          Millis `json:"max_ms"`
+}
+
 // Deviation is one thing that is not as it should be.
 type Deviation struct {
 	Rule string `json:"rule"` // "max_outage", "lost", "dual_writable", "vip", "roles", …
@@ -156,9 +201,11 @@ type Deviation struct {
 
 func (d Deviation) String() string { return d.Rule + ": " + d.Got + "; expected " + d.Want }
 
-// Injected is the fault and the proof of it.
+// Injected is one fault and the proof of it.
 type Injected struct {
+	Fault    Fault  `json:"fault"`
 	Host     string `json:"host"`
+	At       Millis `json:"at_ms"`    // since the first one
 	What     string `json:"what"`     // "SIGKILL to redis-server, pid 812"
 	Evidence string `json:"evidence"` // "process 812 is gone"
 	// VerifiedAfter is how long after the fault the evidence was there.

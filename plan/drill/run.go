@@ -145,6 +145,7 @@ func (r *run) perform(ctx context.Context) error {
 
 // examine refuses a pair that is not whole, and finds out who is who.
 func (r *run) examine(ctx context.Context) error {
+	s := r.Pair.Spec()
 	deadline := time.Now().Add(examineTimeout)
 	for {
 		state := r.Pair.Observe(ctx)
@@ -158,6 +159,7 @@ func (r *run) examine(ctx context.Context) error {
 		}
 		st := standing(state)
 		r.res.Before = st
+		r.res.Setting = setting(s, state)
 		if st.Healthy && st.Primary != "" && st.Primary == st.Holder {
 			break
 		}
@@ -168,7 +170,6 @@ func (r *run) examine(ctx context.Context) error {
 			return err
 		}
 	}
-	s := r.Pair.Spec()
 	if r.res.Before.Primary == s.Hosts[1].Name {
 		r.struck = 1
 		r.note("%s is the primary now; in the document it is the preferred host, %s", s.Hosts[1].Name, s.Hosts[0].Name)
@@ -431,23 +432,23 @@ func (r *run) inject(ctx context.Context) error {
 		// has told.
 		on := func(t time.Time) time.Duration { return min(max(sent, r.watches[r.struck].local(t)), r.clock.now()) }
 		switch {
-		case r.res.Fault == nil && !told.injected.IsZero():
+		case len(r.res.Faults) == 0 && !told.injected.IsZero():
 			r.fault = on(told.injected)
 			r.timeline.setZero(r.fault)
-			r.res.Fault = &Injected{Host: name, What: told.what}
+			r.res.Faults = append(r.res.Faults, Injected{Fault: r.drill.Fault, Host: name, What: told.what})
 			r.timeline.add(r.fault, Event{Type: FaultInjected, Host: name, Text: told.what})
 			// The proof of a fault may take longer than what comes of it.
 			go func() { come <- r.await(waiting) }()
-		case r.res.Fault != nil && r.res.Fault.Evidence == "" && !told.verified.IsZero():
+		case len(r.res.Faults) > 0 && r.res.Faults[0].Evidence == "" && !told.verified.IsZero():
 			at := max(r.fault, on(told.verified))
-			r.res.Fault.Evidence, r.res.Fault.VerifiedAfter = told.evidence, Millis(at-r.fault)
+			r.res.Faults[0].Evidence, r.res.Faults[0].VerifiedAfter = told.evidence, Millis(at-r.fault)
 			r.timeline.add(at, Event{Type: FaultVerified, Host: name, Text: told.evidence})
 		}
 	})
 	if err != nil {
 		cancel()
 	}
-	if r.res.Fault != nil {
+	if len(r.res.Faults) > 0 {
 		if late := <-come; err == nil {
 			err = late
 		}
@@ -605,6 +606,7 @@ func (r *run) conclude(err error) {
 			res.Steady, res.Faulted = r.phase(Window{r.steady, r.fault}), r.phase(Window{r.fault, r.healing})
 			res.Recovery = r.phase(Window{r.healing, r.ended})
 		}
+		res.Series = r.ledger.series(Window{r.steady, r.ended}, r.fault)
 		res.DualWritable = Millis(bothWritable(r.tracks[0].writable, r.tracks[1].writable))
 		for i, t := range r.tracks {
 			res.Syncs = append(res.Syncs, t.syncs())

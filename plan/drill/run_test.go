@@ -51,8 +51,8 @@ func TestKillRedisPasses(t *testing.T) {
 				t.Errorf("outage of %s clients %s, want %s", c, got, s.failover)
 			}
 		}
-		if r.Fault.Host != "a" || r.Fault.Evidence != "process 100 is gone" || !near(r.Fault.VerifiedAfter, 5*time.Millisecond, time.Millisecond) {
-			t.Errorf("fault: %+v", r.Fault)
+		if r.Struck() != "a" || r.Faults[0].Evidence != "process 100 is gone" || !near(r.Faults[0].VerifiedAfter, 5*time.Millisecond, time.Millisecond) {
+			t.Errorf("faults: %+v", r.Faults)
 		}
 		if r.Before.Primary != "a" || r.After.Primary != "b" || r.Recovered.Primary != "b" || r.Faulted.VIPMoves != 1 || r.Recovery.VIPMoves != 0 {
 			t.Errorf("before %+v, after %+v, recovered %+v", r.Before, r.After, r.Recovered)
@@ -292,7 +292,7 @@ func TestVerdicts(t *testing.T) {
 						break
 					}
 				}
-				if struck := r.Fault != nil || tt.why != "" && strings.Contains(tt.why, "said nothing"); struck != (len(s.recovered) > 0) {
+				if struck := len(r.Faults) > 0 || tt.why != "" && strings.Contains(tt.why, "said nothing"); struck != (len(s.recovered) > 0) {
 					t.Errorf("struck: %t; recovered: %v", struck, s.recovered)
 				}
 			})
@@ -319,8 +319,8 @@ func TestNotes(t *testing.T) {
 		if r.Via != "ssh a" || !strings.Contains(all, "b is the primary now") || !strings.Contains(all, "192.168.1.220:6379 through ssh a (20ms), 192.168.1.218:6379 through ssh a (20ms), 192.168.1.219:6379 through ssh b (20ms); from here: ") {
 			t.Errorf("via %q, notes:\n%s", r.Via, all)
 		}
-		if r.Fault.Host != "b" {
-			t.Errorf("%s was struck", r.Fault.Host)
+		if r.Struck() != "b" {
+			t.Errorf("%s was struck", r.Struck())
 		}
 	})
 }
@@ -405,8 +405,8 @@ func TestSuite(t *testing.T) {
 		var got []string
 		for _, r := range results {
 			host := ""
-			if r.Fault != nil {
-				host = " " + r.Fault.Host
+			if len(r.Faults) > 0 {
+				host = " " + r.Struck()
 			}
 			got = append(got, r.Drill+host+" "+string(r.Verdict))
 		}

@@ -224,9 +224,9 @@ func drillRow(st styles, r *drill.Result) []cell {
 		}
 	}
 	row[6].text = vipText(r)
-	if r.Fault != nil && r.Recovered != nil {
+	if len(r.Faults) > 0 && r.Recovered != nil {
 		for _, host := range r.Recovered.Hosts {
-			if host.Host == r.Fault.Host {
+			if host.Host == r.Struck() {
 				row[7].text = strings.TrimSpace(host.Redis + " " + host.VRRP)
 			}
 		}

@@ -36,7 +36,7 @@ func sampleResults() []*drill.Result {
 		{
 			Drill: "kill-redis", Case: 3, Pair: "cache", Verdict: drill.Passed,
 			Predicted: &drill.Prediction{Min: ms(120), Typical: ms(250), Max: ms(612)},
-			Fault:     &drill.Injected{Host: "a", What: "SIGKILL to redis-server, pid 812", Evidence: "process 812 is gone", VerifiedAfter: ms(1.8)},
+			Faults:    []drill.Injected{{Fault: drill.KillRedis, Host: "a", What: "SIGKILL to redis-server, pid 812", Evidence: "process 812 is gone", VerifiedAfter: ms(1.8)}},
 			Before:    &drill.Standing{Primary: "a", Holder: "a"}, After: &drill.Standing{Primary: "b", Holder: "b"},
 			Recovered: &drill.Standing{Primary: "b", Holder: "b", Hosts: []drill.HostStands{{Host: "a", VRRP: "BACKUP", Redis: "replica"}, {Host: "b", VRRP: "MASTER", Redis: "primary"}}},
 			Faulted:   &drill.Phase{Eager: drill.Tally{Outage: ms(312)}, Ordinary: drill.Tally{Outage: ms(340)}, VIPMoves: 1},
