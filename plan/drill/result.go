@@ -3,6 +3,7 @@ package drill
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -43,18 +44,21 @@ func (v Verdict) ExitCode() int {
 	return ExitFailed
 }
 
-// ExitCode is the exit code of several drills: that of the gravest verdict. A
-// failure hides a deviation, which hides an inconclusive drill.
-func ExitCode(results []*Result) int {
+// Gravest is the verdict on several drills together. A failure hides a
+// deviation, which hides an inconclusive drill.
+func Gravest(results []*Result) Verdict {
 	for _, v := range []Verdict{Failed, Deviated, Inconclusive} {
 		for _, r := range results {
 			if r.Verdict == v {
-				return v.ExitCode()
+				return v
 			}
 		}
 	}
-	return ExitPassed
+	return Passed
 }
+
+// ExitCode is the exit code of several drills: that of the gravest verdict.
+func ExitCode(results []*Result) int { return Gravest(results).ExitCode() }
 
 // Millis is a duration that JSON holds in milliseconds, to the microsecond.
 type Millis time.Duration
@@ -218,6 +222,21 @@ type Prediction struct {
 	Typical Millis `json:"typical_ms"`
 	Max     Millis `json:"max_ms"`
 	Because string `json:"because"` // the arithmetic, in words
+}
+
+// Remark says how a measured outage differs from the predicted range, when it
+// misses that by more than 25 % of the bound; otherwise it is empty. Within the
+// range nothing differs: it is wide where the outage depends on when the fault
+// comes.
+func (p Prediction) Remark(measured Millis) string {
+	beyond := func(bound Millis) float64 { return 100 * math.Abs(float64(measured)/float64(bound)-1) }
+	switch {
+	case p.Max > 0 && measured > p.Max+p.Max/4:
+		return fmt.Sprintf("%.0f %% longer than the longest outage predicted: measured %s, predicted at most %s", beyond(p.Max), measured, p.Max)
+	case measured < p.Min-p.Min/4:
+		return fmt.Sprintf("%.0f %% shorter than the shortest outage predicted: measured %s, predicted at least %s", beyond(p.Min), measured, p.Min)
+	}
+	return ""
 }
 
 // Objective is what a drill may cost.
