@@ -114,6 +114,21 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestDrillsChangeNothing: what a spec says of drills is no business of the
+// hosts.
+func TestDrillsChangeNothing(t *testing.T) {
+	m := newModel(t, testPair(), debian12, facts.Apt)
+	m.settled()
+	none := 0
+	m.pair.Drills = []spec.Drill{
+		{Name: "kill-redis", MaxOutage: time.Second, MaxLostWrites: &none},
+		{Name: "monday-morning", Steps: []spec.DrillStep{{Fault: "kill-redis", On: "primary"}, {Recover: true}}},
+	}
+	if p := m.plan(); !p.Empty() {
+		t.Errorf("the plan is not empty:\n%s", show(p))
+	}
+}
+
 // BenchmarkBuild plans for a pair that is as it should be.
 func BenchmarkBuild(b *testing.B) {
 	m := newModel(b, testPair(), debian12, facts.Apt)

@@ -10,14 +10,14 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// What may stand in each block. tuning, firewall and drill are known so that
-// they get a better answer than "unsupported".
+// What may stand in each block. tuning and firewall are known so that they get
+// a better answer than "unsupported".
 var (
-	later = []string{"tuning", "firewall", "drill"}
+	later = []string{"tuning", "firewall"}
 
 	pairSchema = schema{
 		labels: []string{"name"},
-		blocks: append([]string{"vip", "ssh", "host", "account", "redis", "keepalived", "check", "failover"}, later...),
+		blocks: append([]string{"vip", "ssh", "host", "account", "redis", "keepalived", "check", "failover", "drill"}, later...),
 	}
 	vipSchema  = schema{attrs: []string{"address"}}
 	sshSchema  = schema{attrs: []string{"address", "user", "port", "become", "become_password", "identity_file", "known_hosts", "jump"}}
@@ -86,7 +86,7 @@ func (d *decoder) decodePairs(blocks []*hclsyntax.Block) *Spec {
 			continue
 		}
 		name := s.labels[0]
-		d.checkName(s, "pair")
+		d.checkName(s, "pair", "paths and units")
 		if first, again := byName[name]; again {
 			d.errorAt(s.labelRange(0), "Duplicate pair", "There is a pair %q already on %s line %d. Give this one another name.", name, first.Filename, first.Start.Line)
 			continue
@@ -118,14 +118,13 @@ func countErrors(diags hcl.Diagnostics) int {
 
 var labelName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// checkName checks the label of a pair or host: it ends in paths, units and
-// keepalived.conf.
-func (d *decoder) checkName(s *section, what string) {
+// checkName checks the label of a block; partOf says where it ends up.
+func (d *decoder) checkName(s *section, what, partOf string) {
 	if labelName.MatchString(s.labels[0]) {
 		return
 	}
 	d.errorAt(s.labelRange(0), "Invalid "+what+" name",
-		"The name of a %s is a part of paths and units: it begins with a lower-case letter, then letters, digits and hyphens, 32 characters at most.", what)
+		"The name of a %s is a part of %s: it begins with a lower-case letter, then letters, digits and hyphens, 32 characters at most.", what, partOf)
 }
 
 func (d *decoder) decodePair(s *section) *draft {
@@ -142,6 +141,7 @@ func (d *decoder) decodePair(s *section) *draft {
 	one.decodeKeepalived()
 	one.decodeCheck()
 	one.decodeFailover()
+	one.decodeDrills()
 	return one
 }
 
@@ -212,7 +212,7 @@ func (p *draft) decodeHosts() {
 var interfaceName = regexp.MustCompile(`^[^\s/:"'{}#!]{1,15}$`)
 
 func decodeHost(s *section, priority int) Host {
-	s.d.checkName(s, "host")
+	s.d.checkName(s, "host", "paths and units")
 	h := Host{Name: s.labels[0], Priority: priority}
 	s.require("address", `"192.168.1.218"`)
 	if addr, ok := s.address("address", "Redis and VRRP use it, so it is an address and not a name: \"192.168.1.218\". A name for SSH goes into ssh { address = … }."); ok {

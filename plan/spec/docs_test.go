@@ -262,6 +262,18 @@ pair "cache" {
   failover {
     #failover#
   }
+  drill "power-off" {
+    #drill#
+  }
+  drill "monday-morning" {
+    step {
+      fault = "kill-redis"
+    }
+    step {
+      expect = "holds"
+      #step#
+    }
+  }
 }
 `
 

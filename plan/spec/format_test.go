@@ -24,7 +24,7 @@ func TestStarter(t *testing.T) {
 // for a few that few need.
 func TestStarterShowsTheLanguage(t *testing.T) {
 	skipped := " labels become_password identity_file known_hosts garp_master_delay auth_password handlers patches make test configure product name "
-	for _, s := range []schema{pairSchema, vipSchema, sshSchema, hostSchema, accountSchema, redisSchema, redisSourceSchema, keepalivedSchema, checkSchema, failoverSchema} {
+	for _, s := range []schema{pairSchema, vipSchema, sshSchema, hostSchema, accountSchema, redisSchema, redisSourceSchema, keepalivedSchema, checkSchema, failoverSchema, drillSchema, stepSchema} {
 		for _, word := range append(append([]string{}, s.attrs...), s.blocks...) {
 			if strings.Contains(skipped, " "+word+" ") || strings.Contains(strings.Join(later, " "), word) {
 				continue

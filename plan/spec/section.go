@@ -211,6 +211,11 @@ func (s *section) word(name string, matches func(string) bool, summary, rule str
 
 // oneOf is a text out of a few.
 func (s *section) oneOf(name string, words ...string) (string, bool) {
+	return s.choice(name, strings.ReplaceAll(name, "_", " "), words)
+}
+
+// choice is oneOf where the argument's name does not say what it is.
+func (s *section) choice(name, what string, words []string) (string, bool) {
 	text, ok := s.text(name)
 	if !ok {
 		return "", false
@@ -220,7 +225,7 @@ func (s *section) oneOf(name string, words ...string) (string, bool) {
 		if len(words) == 1 {
 			choice = ""
 		}
-		s.d.errorAt(s.at(name), "Unknown "+strings.ReplaceAll(name, "_", " "), "%s is %s%s.%s", name, choice, quotedList(words), didYouMean(text, words, ""))
+		s.d.errorAt(s.at(name), "Unknown "+what, "%s is %s%s.%s", name, choice, quotedList(words), didYouMean(text, words, ""))
 		return "", false
 	}
 	return text, true

@@ -430,3 +430,75 @@ func TestSecretStaysHidden(t *testing.T) {
 		}
 	}
 }
+
+func TestDrills(t *testing.T) {
+	in(t, map[string]string{"hapair.hcl": strings.Replace(smallest, "  vip", `
+  drill "kill-redis" {
+    max_outage      = "500ms"
+    max_lost_writes = 0
+  }
+  drill "power-off" {}
+  drill "monday-morning" {
+    summary    = "both of them, one after the other"
+    max_outage = "1h"
+    step { fault = "kill-redis" }
+    step { expect = "moved" }
+    step { wait = "1m30s" }
+    step {
+      fault = "isolate"
+      on    = "b"
+    }
+    step {
+      expect = "holds"
+      within = "1ms"
+    }
+    step {
+      expect = "holds"
+      on     = "both"
+    }
+    step { undo = true }
+    step { recover = true }
+  }
+  vip`, 1)})
+	none := 0
+	want := []Drill{
+		{Name: "kill-redis", MaxOutage: 500 * time.Millisecond, MaxLostWrites: &none},
+		{Name: "power-off"},
+		{
+			Name: "monday-morning", Summary: "both of them, one after the other", MaxOutage: time.Hour,
+			Steps: []DrillStep{
+				{Fault: "kill-redis", On: "primary"},
+				{Expect: "moved", Within: 10 * time.Second},
+				{Wait: 90 * time.Second},
+				{Fault: "isolate", On: "b"},
+				{Expect: "holds", On: "primary", Within: time.Millisecond},
+				{Expect: "holds", On: "both", Within: 10 * time.Second},
+				{Undo: true},
+				{Recover: true},
+			},
+		},
+	}
+	if diff := cmp.Diff(want, mustLoad(t, Inputs{}).Pairs[0].Drills); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A value that is not there yet, or not at all, brings no error but its own.
+func TestDrillsWithoutValues(t *testing.T) {
+	in(t, map[string]string{"hapair.hcl": `variable "fault" {}` + strings.Replace(smallest, "  vip", `
+  drill "monday-morning" {
+    max_outage = null
+    step {
+      fault = var.fault
+      wait  = null
+    }
+  }
+  vip`, 1)})
+	if _, _, diags := Load(nil, Inputs{}); len(diags) != 1 || diags[0].Summary != "Variable without a value" {
+		t.Errorf("%v", diags)
+	}
+	want := []Drill{{Name: "monday-morning", Steps: []DrillStep{{Fault: "kill-both", On: "primary"}}}}
+	if diff := cmp.Diff(want, mustLoad(t, Inputs{Vars: map[string]string{"fault": "kill-both"}}).Pairs[0].Drills); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -93,4 +93,27 @@ pair "cache" {
     # gateway      = "192.168.1.1" # example: decides which host is cut off
     # durability   = "balanced" # or available, strict: writes without a replica
   }
+
+  # What hapair drill is to expect of the pair, where that is not what its
+  # timing promises. A drill with steps is a scenario of your own. Examples:
+  #
+  # drill "kill-redis" {
+  #   max_outage      = "1s"
+  #   max_lost_writes = 100
+  # }
+  # drill "dead-port" {
+  #   summary = "the primary's network port is dead for half a minute"
+  #   step {
+  #     fault = "isolate"
+  #     on    = "primary" # the default; or replica, both, a host's name
+  #   }
+  #   step {
+  #     expect = "moved" # or stayed, served, holds, healthy, in-sync
+  #     within = "5s" # the default is 10s
+  #   }
+  #   step { wait = "30s" }
+  #   step { undo = true }
+  #   step { recover = true }
+  #   step { expect = "in-sync" }
+  # }
 }

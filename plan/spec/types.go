@@ -21,6 +21,7 @@ type Pair struct {
 	Keepalived Keepalived
 	Check      Check
 	Failover   Failover
+	Drills     []Drill // in the order of the file; they change nothing on the hosts
 }
 
 // Host is one of the two machines.
@@ -156,6 +157,31 @@ const (
 	// DurabilityStrict: it refuses writes until a replica is back.
 	DurabilityStrict Durability = "strict"
 )
+
+// Drill is what the spec says of one drill: objectives for one of the
+// catalogue, or a scenario of its own.
+type Drill struct {
+	Name          string
+	Summary       string        // of a scenario, in a line; may be empty
+	MaxOutage     time.Duration // for both kinds of client; 0: the drill's default
+	MaxLostWrites *int          // acknowledged writes; nil: the drill's default
+	Steps         []DrillStep   // empty: a drill of the catalogue
+}
+
+// DrillStep is one act of a scenario: exactly one of Fault, Expect, Wait, Undo
+// and Recover is set.
+type DrillStep struct {
+	Fault string // one of FaultNames
+	// On is the host that Fault strikes, or that Expect "holds" is about:
+	// "primary" or "replica", as the roles are when the step begins, "both", or
+	// a host's name. Empty with all else.
+	On      string
+	Expect  string        // one of Conditions
+	Within  time.Duration // with Expect
+	Wait    time.Duration
+	Undo    bool // end the faults that last
+	Recover bool // undo, then start what was struck: Redis, then keepalived
+}
 
 // Secret is a text that never shows itself by accident: fmt, slog and JSON
 // print a placeholder.
