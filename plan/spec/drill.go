@@ -38,8 +38,8 @@ var (
 
 	// acts are what a step can do: one of them.
 	acts = []string{"fault", "expect", "wait", "undo", "recover"}
-	// commands are other words that hapair drill takes in the place of a name.
-	commands = []string{"all", "documented", "list"}
+	// drillCommands are other words that hapair drill takes in the place of a name.
+	drillCommands = []string{"all", "documented", "list"}
 )
 
 const (
@@ -106,7 +106,7 @@ func (s *section) checkScenario(steps []*section) {
 	switch {
 	case slices.Contains(DrillNames, name):
 		s.d.errorAt(s.labelRange(0), "Steps for a drill of the catalogue", "What %s does is given, and only its objectives can be set here. Remove the step blocks, or give the scenario a name of its own.", name)
-	case slices.Contains(commands, name):
+	case slices.Contains(drillCommands, name):
 		s.d.errorAt(s.labelRange(0), "Name with another meaning", "\"hapair drill %s\" is something else already. Give the scenario another name.", name)
 	default:
 		s.d.checkName(s, "drill", "file names")

@@ -109,7 +109,7 @@ pair "cache" {
   #   }
   #   step {
   #     expect = "moved" # or stayed, served, holds, healthy, in-sync
-  #     within = "5s" # the default is 10s
+  #     within = "5s"    # the default is 10s
   #   }
   #   step { wait = "30s" }
   #   step { undo = true }
