@@ -412,18 +412,34 @@ func (p *testPair) reads(key, want string) {
 	}
 }
 
-// redis says something to the Redis behind the VIP, as any client would.
+// redis says something to the Redis behind the VIP, as any client would, and
+// ends the test when it gets no answer.
 func (p *testPair) redis(args ...string) string {
 	p.t.Helper()
+	out, err := p.tryRedis(args...)
+	if err != nil {
+		p.t.Fatalf("redis-cli %q: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// tryRedis is redis while the service may be on its way from host to host.
+func (p *testPair) tryRedis(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
 	defer cancel()
 	cmd := p.Command(ctx, append([]string{"redis-cli", "-h", vip}, args...)...)
 	cmd.Env = p.env
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		p.t.Fatalf("redis-cli %q: %v\n%s", args, err, out)
-	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), err
+}
+
+// takesWrites ends the test unless a write is acknowledged behind the VIP.
+func (p *testPair) takesWrites(key, value string) {
+	p.t.Helper()
+	p.eventually("the pair takes writes", func() bool {
+		out, err := p.tryRedis("SET", key, value)
+		return err == nil && out == "OK"
+	})
 }
 
 // stateLog is what both hosts decided, in the order of time: "a: promoted …".

@@ -39,7 +39,7 @@ func TestPowerCuts(t *testing.T) {
 	// One host, and back by itself.
 	p.power(false, "a")
 	p.eventually("b serves", func() bool { return p.holdsVIP("b") })
-	p.eventually("b takes writes", func() bool { return p.redis("SET", "second", "2") == "OK" })
+	p.takesWrites("second", "2")
 	p.power(true, "a")
 	p.heals()
 	if s := p.standing(); s.primary != "b" {
@@ -60,7 +60,7 @@ func TestPowerCuts(t *testing.T) {
 	s := p.standing()
 	older, newer := s.primary, s.replica
 	p.power(false, older)
-	p.eventually("the replica takes writes", func() bool { return p.redis("SET", "third", "3") == "OK" })
+	p.takesWrites("third", "3")
 	p.power(false, newer)
 	p.power(true, older)
 	p.eventually("the older data holds, and lets go of the VIP", func() bool {
@@ -99,7 +99,7 @@ func TestCableOut(t *testing.T) {
 	p.cable("a", false)
 	p.sh("a", "/usr/local/redis/bin/redis-cli SET alone 1") // it has not noticed yet
 	p.eventually("b serves", func() bool { return p.holdsVIP("b") })
-	p.eventually("b takes writes", func() bool { return p.redis("SET", "second", "2") == "OK" })
+	p.takesWrites("second", "2")
 	p.eventually("a lets go of the VIP", func() bool { return !p.holdsVIP("a") })
 	p.eventually("a takes no more writes", func() bool {
 		return strings.Contains(p.sh("a", "/usr/local/redis/bin/redis-cli SET alone 2"), "READONLY")

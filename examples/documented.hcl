@@ -36,6 +36,8 @@ pair "documented" {
     address   = "192.168.1.218"
     interface = "eth3"
     priority  = 100
+
+    garp_master_delay = "5s" # keepalived's own
   }
   host "b" {
     address           = "192.168.1.219"

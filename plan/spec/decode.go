@@ -61,6 +61,10 @@ const (
 
 var defaultPriorities = [2]int{240, 239}
 
+// garpMasterDelay is shorter than keepalived's own 5 s: as long can clients
+// believe a host that was MASTER for a moment.
+const garpMasterDelay = time.Second
+
 // draft is a pair with the sections it came from, for the checks that compare
 // one thing with another.
 type draft struct {
@@ -213,7 +217,7 @@ var interfaceName = regexp.MustCompile(`^[^\s/:"'{}#!]{1,15}$`)
 
 func decodeHost(s *section, priority int) Host {
 	s.d.checkName(s, "host", "paths and units")
-	h := Host{Name: s.labels[0], Priority: priority}
+	h := Host{Name: s.labels[0], Priority: priority, GARPMasterDelay: garpMasterDelay}
 	s.require("address", `"192.168.1.218"`)
 	if addr, ok := s.address("address", "Redis and VRRP use it, so it is an address and not a name: \"192.168.1.218\". A name for SSH goes into ssh { address = … }."); ok {
 		h.Address = addr
@@ -225,7 +229,7 @@ func decodeHost(s *section, priority int) Host {
 	if n, ok := s.integer("priority", 1, 254, " (VRRP, RFC 5798; 255 is for who owns the address)"); ok {
 		h.Priority = n
 	}
-	if delay, ok := s.duration("garp_master_delay", time.Second, time.Hour, "; leave it out for keepalived's own 5s"); ok {
+	if delay, ok := s.duration("garp_master_delay", time.Second, time.Hour, "; leave it out for 1s"); ok {
 		h.GARPMasterDelay = delay
 		if delay%time.Second != 0 {
 			s.d.errorAt(s.at("garp_master_delay"), "Fraction of a second", "keepalived takes whole seconds here: %q.", durationText(delay.Round(time.Second)))

@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 	in(t, map[string]string{"hapair.hcl": smallest})
 	got := mustLoad(t, Inputs{})
 	host := func(name, addr string, priority int) Host {
-		return Host{Name: name, Address: netip.MustParseAddr(addr), Priority: priority, SSH: SSH{Become: BecomeSudo}}
+		return Host{Name: name, Address: netip.MustParseAddr(addr), Priority: priority, GARPMasterDelay: time.Second, SSH: SSH{Become: BecomeSudo}}
 	}
 	want := &Spec{Pairs: []*Pair{{
 		Name:    "cache",
@@ -186,7 +186,7 @@ pair "cache" {
 		VIPs: []netip.Prefix{netip.MustParsePrefix("192.168.1.220/24"), netip.MustParsePrefix("192.168.1.221/32")},
 		Hosts: [2]Host{
 			{
-				Name: "a", Address: netip.MustParseAddr("192.168.1.218"), Interface: "eth3", Priority: 100,
+				Name: "a", Address: netip.MustParseAddr("192.168.1.218"), Interface: "eth3", Priority: 100, GARPMasterDelay: time.Second,
 				SSH: SSH{
 					Address: "a.mgmt.example", User: "root", Port: 2222, Become: BecomeNone,
 					IdentityFile: "~/.ssh/id_ed25519", KnownHosts: "~/.ssh/hosts",

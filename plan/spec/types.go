@@ -31,7 +31,8 @@ type Host struct {
 	Interface string     // empty: the one that holds Address, known once the host was observed
 	Priority  int        // VRRP, 1 to 254
 	// GARPMasterDelay is when keepalived announces the VIP a second time after
-	// becoming MASTER; 0 leaves it to keepalived (5 s).
+	// becoming MASTER. Two hosts that both were for a moment announce it in any
+	// order, and clients believe the last one until then.
 	GARPMasterDelay time.Duration
 	SSH             SSH
 }
