@@ -80,10 +80,15 @@ func (k keys) remove(ctx context.Context, c *redisctl.Client, l *Ledger, hosts [
 	return nil
 }
 
-// set is the write number n of a writer.
-func (k keys) set(ctx context.Context, c *redisctl.Client, writer, n int) error {
-	_, err := c.Do(ctx, "SETBIT", k.bits(writer, n/segmentBits), n%segmentBits, 1)
-	return err
+// set sends count writes of a writer in one go, from number first on; all are of
+// one segment. It calls ended once for each, in their order, when it has ended.
+func (k keys) set(ctx context.Context, c *redisctl.Client, writer, first, count int, ended func(n int, err error)) {
+	key := k.bits(writer, first/segmentBits)
+	commands := make([][]any, count)
+	for i := range commands {
+		commands[i] = []any{"SETBIT", key, (first + i) % segmentBits, 1}
+	}
+	c.Pipeline(ctx, commands, func(i int, _ any, err error) { ended(first+i, err) })
 }
 
 // prepare makes sure that the segment of write n exists and expires. It never

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ const DefaultTimeout = 5 * time.Second
 
 // Client is a connection to one server, opened at the first command and, after
 // a failure, again at the next one: every command gets one try, which either
-// is answered or says why not. Commands are sent one at a time.
+// is answered or says why not. One call at a time uses the connection.
 type Client struct {
 	opts Options
 	mu   sync.Mutex
@@ -72,13 +73,70 @@ func (c *Client) Close() error {
 // Do sends one command and returns its reply: nil, string, int64 or []any of
 // these. Any error is an *Error. After one that is not the server's own answer
 // nobody knows whether the server has carried out the command.
-func (c *Client) Do(ctx context.Context, args ...any) (any, error) {
+func (c *Client) Do(ctx context.Context, args ...any) (reply any, err error) {
+	c.Pipeline(ctx, [][]any{args}, func(_ int, r any, e error) { reply, err = r, e })
+	return reply, err
+}
+
+// Pipeline sends commands in one go, and calls answered once for each of them,
+// in their order, with what Do would return: at the moment its reply is there;
+// or, for all that are still without one, when the connection fails or the
+// IOTimeout since they were sent is over. answered must not use the Client.
+func (c *Client) Pipeline(ctx context.Context, commands [][]any, answered func(i int, reply any, err error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	reply, err := c.do(ctx, args)
-	if err == nil {
-		return reply, nil
+	broken := false
+	settle := func(i int, reply any, err error) {
+		if err != nil {
+			broken = broken || breaks(err)
+			reply, err = nil, c.failed(ctx, commands[i], err)
+		}
+		answered(i, reply, err)
 	}
+	queue := make([]queued, len(commands))
+	cmds := make([]redis.Cmder, len(commands))
+	for i, args := range commands {
+		queue[i] = queued{Cmd: redis.NewCmd(ctx, args...), i: i, settle: settle}
+		cmds[i] = &queue[i]
+	}
+	err := c.exec(ctx, cmds)
+	for i := range queue {
+		queue[i].SetErr(cmp.Or(err, io.ErrUnexpectedEOF)) // of what go-redis has said nothing
+	}
+	if broken {
+		c.drop()
+	}
+}
+
+func (c *Client) exec(ctx context.Context, cmds []redis.Cmder) error {
+	if c.link == nil {
+		var err error
+		if c.link, err = c.connect(ctx); err != nil {
+			return err
+		}
+	}
+	// go-redis heeds a context's deadline, but not its cancellation.
+	stop := context.AfterFunc(ctx, c.link.conn.hangUp)
+	pipe := c.link.redis.Pipeline()
+	_ = pipe.BatchProcess(ctx, cmds...) // only queues them
+	_, err := pipe.Exec(ctx)
+	if hungUp := !stop(); hungUp {
+		c.drop()
+	}
+	return err
+}
+
+// breaks reports whether an error leaves a connection behind that is of no use.
+func breaks(err error) bool {
+	switch kindOf(err) {
+	case NoAuth, ReadOnly: // go-redis hangs up by itself
+		return true
+	}
+	var answer redis.Error
+	return !errors.As(err, &answer)
+}
+
+func (c *Client) failed(ctx context.Context, args []any, err error) *Error {
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
@@ -86,32 +144,30 @@ func (c *Client) Do(ctx context.Context, args ...any) (any, error) {
 	if len(args) > 0 {
 		e.Command = strings.ToUpper(fmt.Sprint(args[0]))
 	}
-	return nil, e
+	return e
 }
 
-func (c *Client) do(ctx context.Context, args []any) (any, error) {
-	if c.link == nil {
-		var err error
-		if c.link, err = c.connect(ctx); err != nil {
-			return nil, err
-		}
+// queued is a command of a pipeline.
+type queued struct {
+	*redis.Cmd
+	i       int
+	settle  func(i int, reply any, err error)
+	settled bool
+}
+
+// SetErr is how go-redis says what became of a command, as soon as it knows.
+// When the connection fails before the end of a pipeline, it then says so of
+// the commands that have been answered, too. The first word is the true one.
+func (q *queued) SetErr(err error) {
+	if q.settled {
+		return
 	}
-	// go-redis heeds a context's deadline, but not its cancellation.
-	stop := context.AfterFunc(ctx, c.link.conn.hangUp)
-	reply, err := c.link.redis.Do(ctx, args...).Result()
-	var answer redis.Error
-	broken := err != nil && !errors.As(err, &answer)
-	switch kindOf(err) {
-	case NoAuth, ReadOnly: // go-redis has hung up
-		broken = true
-	}
-	if hungUp := !stop(); broken || hungUp {
-		c.drop()
-	}
+	q.settled = true
+	q.Cmd.SetErr(err)
 	if errors.Is(err, redis.Nil) {
-		return nil, nil
+		err = nil
 	}
-	return reply, err
+	q.settle(q.i, q.Val(), err)
 }
 
 // link is a connection with a go-redis client for it alone. go-redis' own pool
