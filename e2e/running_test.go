@@ -99,12 +99,12 @@ func TestDrills(t *testing.T) {
 	t.Run("documented", func(t *testing.T) {
 		p := p.in(t)
 		results := p.drill("documented")
-		if len(results) != len(drill.Documented()) {
-			t.Errorf("%d drills, want %d", len(results), len(drill.Documented()))
+		if len(results) != len(drill.Documented(drill.Catalogue())) {
+			t.Errorf("%d drills, want %d", len(results), len(drill.Documented(drill.Catalogue())))
 		}
 		report(p, results)
 	})
-	for _, d := range drill.Documented() {
+	for _, d := range drill.Documented(drill.Catalogue()) {
 		t.Run(d.Name, func(t *testing.T) {
 			p := p.in(t)
 			report(p, p.drill(d.Name))

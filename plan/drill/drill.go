@@ -9,8 +9,11 @@
 package drill
 
 import (
+	"cmp"
 	"context"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"hapair/plan/pair"
@@ -19,67 +22,89 @@ import (
 	"hapair/templates"
 )
 
-// Drill is one experiment. The host that it strikes is the one whose Redis is
-// the primary at the time, whatever its name.
+// Drill is one experiment: what is done to a pair, step by step, and what may
+// come of it.
 type Drill struct {
 	Name    string
 	Summary string // what it does, in a line
 	Case    int    // of the document; 0: none
-	Fault   Fault
+	Steps   []Step
+	// Expect is what should come of it, in words, for people.
+	Expect string
+	// Danger is what it may cost that nobody gets back; empty when nothing but
+	// what its fault itself costs.
+	Danger string
 	// MaxLost is its objective for acknowledged writes that are lost; nil:
 	// they are counted only.
 	MaxLost *int
-	// Expect is what should come of it, in words, for people.
-	Expect string
+	// MaxOutage is its objective for the outage of all clients. 0 is the
+	// default, which follows from the prediction; Unbounded: whatever it takes.
+	MaxOutage time.Duration
 	// judge adds what is not so. The invariants, which hold for all drills,
 	// are not its concern.
 	judge func(*findings, *Result)
 }
 
-// Catalogue is every drill there is, in the order of the documentation.
-func Catalogue() []Drill {
-	none := 0
-	return []Drill{
-		{
-			Name: "initial-state", Case: 4, Fault: NoFault, MaxLost: &none,
-			Summary: "watch the pair and do nothing to it",
-			Expect:  "the primary holds the VIP, the replica follows in sync, nothing moves",
-			judge:   judgeUntouched,
-		},
-		{
-			Name: "kill-redis", Case: 3, Fault: KillRedis,
-			Summary: "SIGKILL the primary's Redis",
-			Expect:  "the VIP moves, the peer is promoted; recovered, the host is a replica and the VIP stays",
-			judge:   judgeFailover,
-		},
-		{
-			Name: "stop-keepalived", Case: 2, Fault: StopKeepalived, MaxLost: &none,
-			Summary: "stop keepalived on the primary's host",
-			Expect:  "the roles flip and nothing is lost; recovered, the host is BACKUP and the VIP stays",
-			judge:   judgeFailover,
-		},
-		{
-			Name: "kill-both", Case: 1, Fault: KillBoth,
-			Summary: "SIGKILL Redis and keepalived on the primary's host, at once",
-			Expect:  "the VIP moves, the peer is promoted; recovered, the host is a replica and the VIP stays",
-			judge:   judgeFailover,
-		},
+// Unbounded is the MaxOutage of a drill in which nobody may serve for a while.
+const Unbounded time.Duration = -1
+
+// Of returns the drills that a pair has: those of the catalogue, with the
+// objectives of its spec, and the scenarios of its own.
+func Of(s *spec.Pair) []Drill {
+	all := Catalogue()
+	for _, own := range s.Drills {
+		i := slices.IndexFunc(all, func(d Drill) bool { return d.Name == own.Name })
+		if i < 0 {
+			all = append(all, scenario(own))
+			i = len(all) - 1
+		}
+		if own.MaxOutage > 0 {
+			all[i].MaxOutage = own.MaxOutage
+		}
+		if own.MaxLostWrites != nil {
+			all[i].MaxLost = own.MaxLostWrites
+		}
 	}
+	return all
+}
+
+// scenario is a drill of the spec's own.
+func scenario(own spec.Drill) Drill {
+	d := Drill{Name: own.Name, Summary: cmp.Or(own.Summary, "a scenario of the spec"), judge: judgeScenario}
+	var words []string
+	for _, s := range own.Steps {
+		step := Step{
+			Fault: Fault(s.Fault), On: Target(s.On), Expect: Condition(s.Expect), Within: s.Within, Wait: s.Wait,
+			Undo: s.Undo, Recover: s.Recover,
+		}
+		d.Steps = append(d.Steps, step)
+		if step.Expect != "" {
+			words = append(words, step.String())
+		}
+	}
+	d.Expect = cmp.Or(strings.Join(words, "; "), "the pair is healthy in the end")
+	return d
+}
+
+// ByName finds a drill among all.
+func ByName(all []Drill, name string) (Drill, bool) {
+	i := slices.IndexFunc(all, func(d Drill) bool { return d.Name == name })
+	if i < 0 {
+		return Drill{}, false
+	}
+	return all[i], true
 }
 
 // Documented is the suite of the document's own drills, in its order. Each one
 // includes its recovery, so every drill finds a whole pair; after an odd number
 // of failovers the primary is on the other host than in the document.
-func Documented() []Drill { return Catalogue()[:4] }
+func Documented(all []Drill) []Drill {
+	return slices.DeleteFunc(slices.Clone(all), func(d Drill) bool { return d.Case == 0 })
+}
 
-// ByName finds a drill of the catalogue.
-func ByName(name string) (Drill, bool) {
-	for _, d := range Catalogue() {
-		if d.Name == name {
-			return d, true
-		}
-	}
-	return Drill{}, false
+// Safe are those without danger.
+func Safe(all []Drill) []Drill {
+	return slices.DeleteFunc(slices.Clone(all), func(d Drill) bool { return d.Danger != "" })
 }
 
 // Pair is what a drill needs of the pair that it runs on; *pair.Pair is one.
@@ -89,6 +114,7 @@ type Pair interface {
 	Host(i int) remote.Host // with root's rights
 	Observe(ctx context.Context) pair.State
 	Recover(ctx context.Context, ev pair.Events, hosts ...string) error
+	Switchover(ctx context.Context, ev pair.Events, to string) error
 }
 
 // Bench is where drills are run: the pair and what measures it.
@@ -140,7 +166,10 @@ func objective(d Drill, p *Prediction) Objective {
 	o := Objective{MaxLost: d.MaxLost}
 	own := patience[Eager].dial + patience[Eager].io
 	switch {
-	case d.Fault == NoFault:
+	case d.MaxOutage == Unbounded:
+	case d.MaxOutage > 0:
+		o.MaxOutage = Millis(d.MaxOutage)
+	case !d.strikes():
 		o.MaxOutage = Millis(untouchedOutage)
 	case p == nil:
 		o.MaxOutage = Millis(defaultOutage)

@@ -33,6 +33,7 @@ const (
 	SteadyState   EventType = "steady_state" // the writers write; the fault comes next
 	FaultInjected EventType = "fault_injected"
 	FaultVerified EventType = "fault_verified"
+	FaultUndone   EventType = "fault_undone"
 	RoleChange    EventType = "role_change"    // of Redis: to another role, or to no answer
 	LinkChange    EventType = "link_change"    // of a replica to its primary
 	VIPMove       EventType = "vip_move"       // on a host: it got the VIP, or lost it

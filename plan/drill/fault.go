@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,16 +17,32 @@ import (
 //go:embed fault.sh
 var faultScript string
 
-// Fault is what a drill does to the primary's host. Those that exist only end
-// processes, so that recovery is all it takes to undo one.
+// Fault is something that a drill does to a host.
 type Fault string
 
 const (
 	NoFault        Fault = ""
 	KillRedis      Fault = "kill-redis"
+	StopRedis      Fault = "stop-redis"
 	StopKeepalived Fault = "stop-keepalived"
+	KillKeepalived Fault = "kill-keepalived"
 	KillBoth       Fault = "kill-both"
+	KillDuringSave Fault = "kill-during-save"
+	FlapRedis      Fault = "flap-redis"
+	FreezeRedis    Fault = "freeze-redis"
+	BusyRedis      Fault = "busy-redis"
+	Isolate        Fault = "isolate"
+	BlockVRRP      Fault = "block-vrrp"
+	CutPeerLink    Fault = "cut-peer-link"
+	DiskFull       Fault = "disk-full"
+	WrongPassword  Fault = "wrong-password"
+	EmptyRestart   Fault = "empty-restart"
+	FullSync       Fault = "full-sync"
 )
+
+// cuts reports whether the fault keeps the controller from a host's own
+// address. Only SSH gets through then.
+func (f Fault) cuts() bool { return f == Isolate }
 
 // faultTimeout bounds a fault and its proof. The longest is a stop of
 // keepalived, which systemd lets take 90 s.
@@ -47,6 +64,13 @@ func (e *unproven) Unwrap() error { return e.err }
 type report struct {
 	injected, verified time.Time // by the host's clock
 	what, evidence     string
+	undone             []undone
+}
+
+// undone is the end of a fault that lasted.
+type undone struct {
+	at    time.Time // by the host's clock
+	fault Fault
 }
 
 // line takes one line of the script's output.
@@ -62,13 +86,54 @@ func (r *report) line(text string) {
 		r.injected, r.what = at, said
 	case "verified":
 		r.verified, r.evidence = at, said
+	case "undone":
+		r.undone = append(r.undone, undone{at, Fault(said)})
 	}
 }
 
-// inject does fault on a host, and returns once it is proved that it landed.
-// It calls hear whenever there is more to report. An error of it is an
-// *unproven, or ctx's own.
-func inject(ctx context.Context, h remote.Host, l templates.Layout, fault Fault, hear func(report)) error {
+// rig does a drill's faults to one host, and undoes them.
+type rig struct {
+	host   remote.Host
+	layout templates.Layout
+	drill  string // its ID
+	// limit is when the host itself undoes the faults, should nobody be left to.
+	limit time.Duration
+}
+
+// inject does a fault, and returns once it is proved that it landed. It calls
+// hear whenever there is more to report. An error of it is an *unproven, or
+// ctx's own.
+func (g rig) inject(ctx context.Context, fault Fault, hear func(report)) error {
+	told, err := g.run(ctx, "fault "+string(fault), hear, "inject", g.drill, strconv.Itoa(int(g.limit.Seconds())), string(fault))
+	if err == nil && (told.injected.IsZero() || told.verified.IsZero()) {
+		err = errors.New("the script said nothing of it")
+	}
+	if err != nil {
+		return &unproven{fault, g.host.String(), err}
+	}
+	return nil
+}
+
+// undo ends the faults that last.
+func (g rig) undo(ctx context.Context) ([]undone, error) {
+	told, err := g.run(ctx, "undo faults", nil, "undo")
+	return told.undone, err
+}
+
+// disarm ends the faults that last, whoever's they are, and takes from the host
+// all that was there to undo them. It returns what lasted until then.
+func (g rig) disarm(ctx context.Context) ([]undone, error) {
+	told, err := g.run(ctx, "disarm faults", nil, "disarm")
+	return told.undone, err
+}
+
+// start starts Redis and keepalived.
+func (g rig) start(ctx context.Context) error {
+	_, err := g.run(ctx, "start services", nil, "start")
+	return err
+}
+
+func (g rig) run(ctx context.Context, name string, hear func(report), args ...string) (report, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, faultTimeout, fmt.Errorf("no end of it within %v", faultTimeout))
 	defer cancel()
 	var mu sync.Mutex // when ctx ends, Run may return while a last line is handed on
@@ -77,24 +142,21 @@ func inject(ctx context.Context, h remote.Host, l templates.Layout, fault Fault,
 	out := remote.NewLines(func(text string) {
 		mu.Lock()
 		defer mu.Unlock()
-		if !over {
-			told.line(text)
+		if over {
+			return
+		}
+		told.line(text)
+		if hear != nil {
 			hear(told)
 		}
 	})
-	_, err := h.Run(ctx, remote.Cmd{
-		Name:   "fault " + string(fault),
-		Argv:   []string{"sh", "-c", faultScript, "fault", string(fault), l.RedisUnit(), l.KeepalivedUnit()},
+	_, err := g.host.Run(ctx, remote.Cmd{
+		Name:   name,
+		Argv:   append([]string{"sh", "-c", faultScript, "fault", g.layout.HooksConf()}, args...),
 		Stdout: out,
 	})
 	mu.Lock()
 	defer mu.Unlock()
 	over = true
-	if err == nil && (told.injected.IsZero() || told.verified.IsZero()) {
-		err = errors.New("the script said nothing of it")
-	}
-	if err != nil {
-		return &unproven{fault, h.String(), err}
-	}
-	return nil
+	return told, err
 }

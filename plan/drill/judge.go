@@ -12,6 +12,7 @@ import (
 func judge(d Drill, r *Result) []Deviation {
 	v := &findings{}
 	d.judge(v, r)
+	v.found = append(v.found, r.unmet...)
 	v.objectives(r)
 	v.invariants(r)
 	return v.found
@@ -60,6 +61,51 @@ func judgeFailover(v *findings, r *Result) {
 	}
 }
 
+// judgeSwitchover: planned work costs no full sync either.
+func judgeSwitchover(v *findings, r *Result) {
+	judgeFailover(v, r)
+	full, _ := r.syncs()
+	v.expect(full == 0, "full_syncs", "the old primary resyncs partially", plural(int(full), "full sync"))
+}
+
+// judgeStay: what was struck is no reason for a failover.
+func judgeStay(v *findings, r *Result) {
+	v.stands("after recovery", r.Recovered, r.Before.Primary)
+	moves := r.vipMoves()
+	v.expect(moves == 0, "vip_moves", "the VIP stays on "+r.Before.Holder, plural(moves, "move")+" of the VIP")
+}
+
+// judgeScenario: whatever happened, the pair is whole in the end, and nobody
+// went back in time.
+func judgeScenario(v *findings, r *Result) {
+	v.expect(r.Recovered.Healthy, "health", "the pair is healthy after recovery", strings.Join(r.Recovered.Problems, "; "))
+}
+
+// judgeStale: the newer data wins, however late it comes.
+func judgeStale(v *findings, r *Result) {
+	v.stands("after recovery", r.Recovered, r.peer())
+	for _, s := range r.Syncs {
+		v.expect(s.Host != r.Struck() || s.Full == 0, "never_back_in_time", s.Host+", whose data is the older, serves no full sync",
+			plural(int(s.Full), "full sync")+" from it")
+	}
+}
+
+// judgeMidSync: half a copy is no data to serve.
+func judgeMidSync(v *findings, r *Result) {
+	replica := r.Struck()
+	v.expect(r.After.Primary != replica, "roles", replica+", whose data is not whole, is not promoted", "it is the primary")
+	v.stands("after recovery", r.Recovered, r.Before.Primary)
+}
+
+// mostMoves is how often the VIP may move while Redis dies over and over.
+const mostMoves = 2
+
+func judgeFlap(v *findings, r *Result) {
+	moves := r.vipMoves()
+	v.expect(moves <= mostMoves, "vip_moves", plural(mostMoves, "move")+" of the VIP at most", plural(moves, "move"))
+	judgeScenario(v, r)
+}
+
 // stands expects a whole pair with the named primary.
 func (v *findings) stands(when string, st *Standing, primary string) {
 	v.expect(st.Primary == primary, "roles", primary+" is the primary "+when, orNone(st.Primary)+" is")
@@ -94,7 +140,7 @@ func (v *findings) objectives(r *Result) {
 			if c.tally.Open {
 				got = "more than " + got + ": it had not ended"
 			}
-			v.expect(c.tally.Clients == 0 || c.tally.Outage <= r.Objective.MaxOutage, "max_outage",
+			v.expect(c.tally.Clients == 0 || r.Objective.MaxOutage == 0 || c.tally.Outage <= r.Objective.MaxOutage, "max_outage",
 				fmt.Sprintf("%s clients miss at most %s%s", c.client, r.Objective.MaxOutage, p.when), got)
 		}
 	}

@@ -107,6 +107,8 @@ type Result struct {
 	Started time.Time `json:"started"`
 	Took    Millis    `json:"took_ms"`
 
+	unmet []Deviation // of what its steps expected
+
 	Verdict    Verdict     `json:"verdict"`
 	Deviations []Deviation `json:"deviations,omitempty"` // when Deviated
 	Reason     string      `json:"reason,omitempty"`     // when Inconclusive or Failed
@@ -241,8 +243,9 @@ func (p Prediction) Remark(measured Millis) string {
 
 // Objective is what a drill may cost.
 type Objective struct {
-	// MaxOutage bounds the outage of both kinds of client.
-	MaxOutage Millis `json:"max_outage_ms"`
+	// MaxOutage bounds the outage of both kinds of client; 0: it is measured
+	// only.
+	MaxOutage Millis `json:"max_outage_ms,omitempty"`
 	// MaxLost bounds the acknowledged writes that are lost; nil: they are
 	// counted only. Those acknowledged after the outage may never be lost.
 	MaxLost *int `json:"max_lost,omitempty"`

@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"hapair/plan/pair"
 	"hapair/remote/redisctl"
 )
 
@@ -64,8 +63,12 @@ type run struct {
 	runIDs   [2]string // of each host's Redis, before the fault
 	dial     [2]dialer // to each host's own address
 	vip      dialer
+	rigs     [2]rig
 
-	struck int // the host that has the fault
+	mu     sync.Mutex // for Result.Faults while a fault is reported
+	before int        // the host that was the primary when the drill began
+	struck int        // the host that the first fault hit, or is about to hit
+	hit    [2]bool    // hosts on which a fault may have landed
 
 	// Times on the drill's clock; 0: not come to.
 	steady, fault, served, healing, ended time.Duration
@@ -100,6 +103,7 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 	for i := range r.tracks {
 		r.tracks[i] = &track{host: s.Hosts[i].Name, timeline: r.timeline}
 		r.watches[i] = newWatch(b.Pair.Host(i), r.vips, r.tracks[i], r.clock)
+		r.rigs[i] = rig{host: b.Pair.Host(i), layout: b.Pair.Layout(), drill: d.Name + "-" + r.keys.id, limit: undoAfter + d.waits()}
 	}
 	r.res = &Result{
 		Format: Format, ID: r.keys.id, Pair: s.Name, Drill: d.Name, Summary: d.Summary, Case: d.Case,
@@ -135,7 +139,7 @@ func (r *run) perform(ctx context.Context) error {
 	if err := r.settleIn(ctx); err != nil {
 		return err
 	}
-	if err := r.strike(ctx); err != nil {
+	if err := r.play(ctx); err != nil {
 		return err
 	}
 	stopWriting()
@@ -146,6 +150,9 @@ func (r *run) perform(ctx context.Context) error {
 // examine refuses a pair that is not whole, and finds out who is who.
 func (r *run) examine(ctx context.Context) error {
 	s := r.Pair.Spec()
+	if err := r.clearLeft(ctx); err != nil {
+		return err
+	}
 	deadline := time.Now().Add(examineTimeout)
 	for {
 		state := r.Pair.Observe(ctx)
@@ -171,7 +178,7 @@ func (r *run) examine(ctx context.Context) error {
 		}
 	}
 	if r.res.Before.Primary == s.Hosts[1].Name {
-		r.struck = 1
+		r.before, r.struck = 1, 1
 		r.note("%s is the primary now; in the document it is the preferred host, %s", s.Hosts[1].Name, s.Hosts[0].Name)
 	}
 	return nil
@@ -214,12 +221,12 @@ func (r *run) reach(ctx context.Context) error {
 	port := strconv.Itoa(s.Redis.Port)
 	all, ctx := errgroup.WithContext(ctx)
 	all.Go(func() (err error) {
-		r.vip, err = r.way(ctx, net.JoinHostPort(r.vips[0].String(), port), r.struck, 1-r.struck)
+		r.vip, err = r.way(ctx, net.JoinHostPort(r.vips[0].String(), port), r.before, 1-r.before, false)
 		return err
 	})
 	for i, h := range s.Hosts {
 		all.Go(func() (err error) {
-			r.dial[i], err = r.way(ctx, net.JoinHostPort(h.Address.String(), port), i, i)
+			r.dial[i], err = r.way(ctx, net.JoinHostPort(h.Address.String(), port), i, i, r.drill.cuts())
 			r.tracks[i].via = r.dial[i].via
 			return err
 		})
@@ -242,13 +249,16 @@ func (r *run) reach(ctx context.Context) error {
 	return nil
 }
 
-// way finds a way to the Redis of host at addr.
-func (r *run) way(ctx context.Context, addr string, host, through int) (dialer, error) {
+// way finds a way to the Redis of host at addr: one that lasts although the
+// host's own network is about to be cut, or else any.
+func (r *run) way(ctx context.Context, addr string, host, through int, cut bool) (dialer, error) {
 	hop := r.Pair.Host(through)
 	direct := dialer{addr: addr, via: "direct", dial: r.Dial}
-	_, err := r.try(ctx, direct, host)
-	if err == nil || ctx.Err() != nil {
-		return direct, context.Cause(ctx)
+	err := errCut
+	if !cut {
+		if _, err = r.try(ctx, direct, host); err == nil || ctx.Err() != nil {
+			return direct, context.Cause(ctx)
+		}
 	}
 	hopping := dialer{addr: addr, via: "ssh " + hop.String(), dial: hop.Dial, refusal: err}
 	if hopping.trip, err = r.try(ctx, hopping, host); err == nil || ctx.Err() != nil {
@@ -256,6 +266,8 @@ func (r *run) way(ctx context.Context, addr string, host, through int) (dialer, 
 	}
 	return dialer{}, &inconclusive{fmt.Sprintf("no way to %s: direct: %v; %s: %v", addr, hopping.refusal, hopping.via, err)}
 }
+
+var errCut = errors.New("the drill is about to cut it off")
 
 // try connects, and measures how long that and an answer take. What answers
 // must be the host's own Redis. The controller's network may well have another
@@ -377,152 +389,16 @@ func (r *run) unsteady(w Window) (eager Tally, why string) {
 		if len(t.Errors) > 0 {
 			return t, "writes through the VIP fail before there is a fault: " + counted(t.Errors)
 		}
-		if limit := r.res.Objective.MaxOutage / 2; t.Outage > limit && t.Clients > 0 {
+		if limit := cmp.Or(r.res.Objective.MaxOutage, Millis(untouchedOutage)) / 2; t.Outage > limit && t.Clients > 0 {
 			return t, fmt.Sprintf("%s without an acknowledged write before there is a fault; to judge an outage of %s it must be %s at most",
-				t.Outage, r.res.Objective.MaxOutage, limit)
+				t.Outage, 2*limit, limit)
 		}
 		eager = t
 	}
-	if since, ok := r.tracks[r.struck].serving(); !ok || since > w.From {
-		why = r.tracks[r.struck].host + " has not been the primary with the VIP all the time"
+	if since, ok := r.tracks[r.before].serving(); !ok || since > w.From {
+		why = r.tracks[r.before].host + " has not been the primary with the VIP all the time"
 	}
 	return eager, why
-}
-
-// strike injects the fault, sees what comes of it, and heals the pair. From
-// the fault on, healing is done whatever happens.
-func (r *run) strike(ctx context.Context) error {
-	if r.drill.Fault == NoFault {
-		r.fault = r.clock.now()
-		r.timeline.setZero(r.fault)
-		if err := sleep(ctx, untouchedFor); err != nil {
-			return err
-		}
-		r.res.After = r.observe(ctx)
-		return context.Cause(ctx)
-	}
-	err := r.inject(ctx)
-	if err == nil {
-		r.res.After = r.observe(ctx)
-	}
-	if err := r.heal(ctx); err != nil {
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	if err := sleep(ctx, aftermath); err != nil {
-		return err
-	}
-	r.res.Recovered = r.observe(ctx)
-	return context.Cause(ctx)
-}
-
-// inject does the fault, and returns once it is proved and all that is to come
-// of it has come.
-func (r *run) inject(ctx context.Context) error {
-	host := r.Pair.Host(r.struck)
-	name := r.tracks[r.struck].host
-	waiting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	come := make(chan error, 1)
-	sent := r.clock.now()
-	err := inject(ctx, host, r.Pair.Layout(), r.drill.Fault, func(told report) {
-		// The host's clock says when; not before it was asked, nor after it
-		// has told.
-		on := func(t time.Time) time.Duration { return min(max(sent, r.watches[r.struck].local(t)), r.clock.now()) }
-		switch {
-		case len(r.res.Faults) == 0 && !told.injected.IsZero():
-			r.fault = on(told.injected)
-			r.timeline.setZero(r.fault)
-			r.res.Faults = append(r.res.Faults, Injected{Fault: r.drill.Fault, Host: name, What: told.what})
-			r.timeline.add(r.fault, Event{Type: FaultInjected, Host: name, Text: told.what})
-			// The proof of a fault may take longer than what comes of it.
-			go func() { come <- r.await(waiting) }()
-		case len(r.res.Faults) > 0 && r.res.Faults[0].Evidence == "" && !told.verified.IsZero():
-			at := max(r.fault, on(told.verified))
-			r.res.Faults[0].Evidence, r.res.Faults[0].VerifiedAfter = told.evidence, Millis(at-r.fault)
-			r.timeline.add(at, Event{Type: FaultVerified, Host: name, Text: told.evidence})
-		}
-	})
-	if err != nil {
-		cancel()
-	}
-	if len(r.res.Faults) > 0 {
-		if late := <-come; err == nil {
-			err = late
-		}
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var u *unproven
-	if errors.As(err, &u) {
-		return &inconclusive{u.Error()}
-	}
-	return err
-}
-
-// await waits until the peer serves and every client has noticed, or until it
-// has taken far too long, which is for the verdict to say.
-func (r *run) await(ctx context.Context) error {
-	peer := r.tracks[1-r.struck]
-	limit := r.fault + min(2*r.res.Objective.MaxOutage.Duration()+awaitExtra, awaitMost)
-	told := false
-	for r.clock.now() < limit {
-		if since, ok := peer.serving(); ok {
-			if r.served == 0 {
-				r.served = since
-			}
-			if !told && r.ledger.anyAck(Eager, since) {
-				told = true
-				eager, _ := gap(r.ledger.of(Eager), Window{r.fault, r.clock.now()})
-				r.timeline.add(eager.To, Event{Type: FirstAck, Host: peer.host,
-					Text: fmt.Sprintf("writes are acknowledged again, after %s without", Millis(eager.Len()))})
-			}
-			if r.ledger.allAck(since) {
-				return sleep(ctx, aftermath)
-			}
-		}
-		if err := sleep(ctx, pollEvery); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// heal brings the struck host back, also when ctx has ended.
-func (r *run) heal(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), healTimeout)
-	defer cancel()
-	name := r.tracks[r.struck].host
-	r.healing = r.clock.now()
-	r.timeline.add(r.healing, Event{Type: RecoveryStart, Host: name, Text: "recovery: Redis, then keepalived"})
-	if err := r.Pair.Recover(ctx, recovery{r}, name); err != nil {
-		return fmt.Errorf("recover %s after %s: %w; the pair is left without it: `hapair status` shows how it stands, `hapair recover --host %s` tries again",
-			name, r.drill.Name, err, name)
-	}
-	r.timeline.add(r.clock.now(), Event{Type: Recovered, Host: name, Text: "back in the pair"})
-	return nil
-}
-
-// recovery turns the steps of a recovery into events.
-type recovery struct{ run *run }
-
-func (e recovery) Step(host, what string) pair.Step { return recoveryStep{e.run, host, what} }
-
-type recoveryStep struct {
-	run        *run
-	host, what string
-}
-
-func (recoveryStep) Progress(string) {}
-
-func (s recoveryStep) Done(result string, err error) {
-	if err != nil {
-		result = err.Error()
-	}
-	s.run.timeline.add(s.run.clock.now(), Event{Type: RecoveryStep, Host: s.host, Text: s.what + ": " + result})
 }
 
 // balance reads both hosts back, once the replica has all that the primary has.

@@ -401,7 +401,7 @@ func TestSuite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim()
 		b := &Bench{Pair: s, Dial: s.dial}
-		results := b.Suite(t.Context(), Documented())
+		results := b.Suite(t.Context(), Documented(Catalogue()))
 		var got []string
 		for _, r := range results {
 			host := ""
@@ -419,7 +419,7 @@ func TestSuite(t *testing.T) {
 		}
 
 		s.broken = errors.New("no")
-		if results := b.Suite(t.Context(), Documented()); len(results) != 2 || ExitCode(results) != ExitFailed {
+		if results := b.Suite(t.Context(), Documented(Catalogue())); len(results) != 2 || ExitCode(results) != ExitFailed {
 			t.Errorf("a suite goes on after a failure: %d results", len(results))
 		}
 		s.close()

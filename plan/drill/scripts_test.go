@@ -17,6 +17,7 @@ import (
 
 	"hapair/plan/pair"
 	"hapair/plan/spec"
+	"hapair/remote"
 	"hapair/remote/remotetest"
 )
 
@@ -57,9 +58,30 @@ case "$*" in
 "show --property=MainPID hapair-cache-keepalived.service") echo "MainPID=$KEEPALIVED" ;;
 "stop hapair-cache-keepalived.service") kill -s "$HOW" "$KEEPALIVED" ;;
 "kill --signal=KILL hapair-cache-redis.service hapair-cache-keepalived.service") kill -9 "$REDIS" "$KEEPALIVED" ;;
+"kill --signal=KILL hapair-cache-keepalived.service") kill -9 "$KEEPALIVED" ;;
+"stop hapair-cache-drill.timer") ;;
 *) echo "systemctl $*: not known" >&2; exit 1 ;;
 esac
 `
+
+// systemdRun notes what it is to run, and when.
+const systemdRun = `echo "systemd-run $*" >>"$CALLED"`
+
+// rigOn is a rig for a host that this machine plays.
+func rigOn(t *testing.T, h remote.Host) (g rig, run string) {
+	t.Helper()
+	dir := t.TempDir()
+	g = rig{host: h, drill: "try-1", limit: 7 * time.Minute,
+		layout: pair.Layout(&spec.Pair{Name: "cache", Keepalived: spec.Keepalived{Prefix: dir}})}
+	if err := os.MkdirAll(filepath.Dir(g.layout.HooksConf()), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	conf := "pair=cache run=" + dir + "/run auth='' redis_unit=hapair-cache-redis.service keepalived_unit=hapair-cache-keepalived.service\n"
+	if err := os.WriteFile(g.layout.HooksConf(), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return g, dir + "/run/drill"
+}
 
 func TestFaultScript(t *testing.T) {
 	alive := func(pid string) bool {
@@ -77,10 +99,11 @@ func TestFaultScript(t *testing.T) {
 	}{
 		{name: "kill Redis", fault: KillRedis, diesRedis: true, what: "SIGKILL to Redis, process "},
 		{name: "stop keepalived", fault: StopKeepalived, env: []string{"HOW=TERM"}, diesKeepal: true, what: "systemctl stop hapair-cache-keepalived.service, process "},
+		{name: "kill keepalived", fault: KillKeepalived, diesKeepal: true, what: "SIGKILL to every process of keepalived, "},
 		{name: "kill both", fault: KillBoth, diesRedis: true, diesKeepal: true, what: "SIGKILL to Redis and keepalived, processes "},
 		{name: "Redis does not run", fault: KillRedis, env: []string{"REDIS=0"}, err: "hapair-cache-redis.service does not run: there is nothing to stop"},
 		{name: "keepalived does not run", fault: KillBoth, env: []string{"KEEPALIVED=0"}, err: "hapair-cache-keepalived.service does not run"},
-		{name: "keepalived stays", fault: StopKeepalived, env: []string{"HOW=0"}, what: "systemctl stop", err: "is still there 4 s after it should be gone"},
+		{name: "keepalived stays", fault: StopKeepalived, env: []string{"HOW=0"}, what: "systemctl stop", err: "is still there 4 s later"},
 		{name: "no such fault", fault: "melt", err: "fault melt is not known"},
 	}
 	for _, tt := range tests {
@@ -88,12 +111,16 @@ func TestFaultScript(t *testing.T) {
 			t.Parallel()
 			redis, keepalived := victim(t), victim(t)
 			called := filepath.Join(t.TempDir(), "called")
-			h := hostWith(t, map[string]string{"systemctl": systemctl},
+			h := hostWith(t, map[string]string{"systemctl": systemctl, "systemd-run": systemdRun},
 				append([]string{"CALLED=" + called, "REDIS=" + redis, "KEEPALIVED=" + keepalived}, tt.env...)...)
+			g, left := rigOn(t, h)
 			before := time.Now()
 			var heard []report
-			err := inject(t.Context(), h, pair.Layout(&spec.Pair{Name: "cache"}), tt.fault, func(r report) { heard = append(heard, r) })
+			err := g.inject(t.Context(), tt.fault, func(r report) { heard = append(heard, r) })
 			after := time.Now()
+			if _, err := os.Stat(left); (err == nil) != (tt.what != "") {
+				t.Errorf("what undoes it: %v", err)
+			}
 
 			var u *unproven
 			switch {
@@ -125,11 +152,71 @@ func TestFaultScript(t *testing.T) {
 	}
 }
 
+// A fault that lasts is ended by the drill, by the next one, or by the host
+// itself; and an end that comes twice does no harm.
+func TestLastingFault(t *testing.T) {
+	for _, how := range []string{"undo", "disarm", "the host"} {
+		t.Run(how, func(t *testing.T) {
+			redis := victim(t)
+			state := func() string {
+				stat, err := os.ReadFile("/proc/" + redis + "/stat")
+				if err != nil {
+					t.Fatal(err)
+				}
+				return strings.Fields(string(stat))[2]
+			}
+			called := filepath.Join(t.TempDir(), "called")
+			h := hostWith(t, map[string]string{"systemctl": systemctl + "\n", "systemd-run": systemdRun},
+				"CALLED="+called, "REDIS="+redis, "KEEPALIVED=1")
+			g, left := rigOn(t, h)
+			if err := g.inject(t.Context(), FreezeRedis, func(report) {}); err != nil || state() != "T" {
+				t.Fatalf("%v; Redis is %s", err, state())
+			}
+			asked, _ := os.ReadFile(called)
+			if want := "systemd-run --quiet --unit=hapair-cache-drill --on-active=420 sh " + left + "/end\n"; !strings.Contains(string(asked), want) {
+				t.Errorf("called\n%s, want %s", asked, want)
+			}
+			other := g
+			other.drill = "try-2"
+			if err := other.inject(t.Context(), FreezeRedis, func(report) {}); err == nil || !strings.Contains(err.Error(), "a fault of the drill try-1 is still here") {
+				t.Errorf("another drill at the same time: %v", err)
+			}
+			var ended []undone
+			var err error
+			switch how {
+			case "undo":
+				ended, err = g.undo(t.Context())
+			case "disarm":
+				ended, err = other.disarm(t.Context())
+			default:
+				_, err = h.Run(t.Context(), remote.Cmd{Argv: []string{"sh", left + "/end"}})
+			}
+			var exit *remote.ExitError // of systemctl start, which is none here
+			if err != nil && !errors.As(err, &exit) {
+				t.Fatal(err)
+			}
+			if state() == "T" {
+				t.Error("Redis is still stopped")
+			}
+			if how != "the host" && (len(ended) != 1 || ended[0].fault != FreezeRedis) {
+				t.Errorf("ended %v", ended)
+			}
+			if _, err := g.disarm(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(left); !os.IsNotExist(err) {
+				t.Errorf("left behind: %v", err)
+			}
+		})
+	}
+}
+
 func TestFaultEndsWithItsContext(t *testing.T) {
 	h := hostWith(t, map[string]string{"systemctl": "sleep 60"})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	err := inject(ctx, h, pair.Layout(&spec.Pair{Name: "cache"}), KillRedis, func(report) {})
+	g, _ := rigOn(t, h)
+	err := g.inject(ctx, KillRedis, func(report) {})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}

@@ -52,6 +52,7 @@ type sim struct {
 	epoch     int
 	running   [2]bool // keepalived
 	recovered []string
+	ended     []string  // faults, as "a: undo faults"
 	left      *Standing // how the drill left the pair
 	later     sync.WaitGroup
 }
@@ -262,6 +263,22 @@ func (s *sim) Recover(ctx context.Context, ev pair.Events, hosts ...string) erro
 	return nil
 }
 
+func (s *sim) Switchover(ctx context.Context, ev pair.Events, to string) error {
+	i := 0
+	if to == "b" {
+		i = 1
+	}
+	s.servers[1-i].set(func(f *fakeRedis) { f.role = "slave" })
+	if err := sleep(ctx, 20*time.Millisecond); err != nil {
+		return err
+	}
+	s.promote(i)
+	s.hold(i)
+	s.follow(1 - i)
+	s.servers[i].set(func(f *fakeRedis) { f.syncs-- }) // a partial one
+	return nil
+}
+
 // simHost is a host of a sim.
 type simHost struct {
 	sim   *sim
@@ -301,6 +318,13 @@ func (h *simHost) tell(line string) {
 func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) {
 	if fault, ok := strings.CutPrefix(c.Name, "fault "); ok {
 		return remote.Result{}, h.runFault(ctx, c, Fault(fault))
+	}
+	switch c.Name {
+	case "undo faults", "disarm faults":
+		h.sim.mu.Lock()
+		defer h.sim.mu.Unlock()
+		h.sim.ended = append(h.sim.ended, h.String()+": "+c.Name)
+		return remote.Result{}, nil
 	}
 	if c.Name != "watch the VIP" {
 		return remote.Result{}, fmt.Errorf("%s: %s: not known", h, c.Name)
@@ -378,7 +402,7 @@ func (h *heard) Happened(e Event) {
 
 func drillNamed(t *testing.T, name string) Drill {
 	t.Helper()
-	d, ok := ByName(name)
+	d, ok := ByName(Catalogue(), name)
 	if !ok {
 		t.Fatalf("no drill is called %s", name)
 	}

@@ -17,17 +17,23 @@ type drillOptions struct {
 	pairOptions
 	names   []string
 	json    bool
+	dryRun  bool
+	iKnow   bool
+	times   int
 	writers int
 	rate    int
 }
 
-// documented is the name of the suite of the document's own drills.
-const documented = "documented"
+// Names of suites.
+const (
+	documented = "documented" // the document's own drills
+	allSafe    = "all"        // those without danger
+)
 
 func newCmdDrill(a *app, run func(*drillOptions) error) *cobra.Command {
 	o := &drillOptions{}
 	cmd := &cobra.Command{
-		Use:     "drill {list | documented | NAME...}",
+		Use:     "drill {list | documented | all | NAME...}",
 		GroupID: groupRun,
 		Short:   "Prove by experiment that failover works, and measure it",
 		Long: `drill injects a fault into the running pair, proves that it landed, and measures
@@ -36,14 +42,19 @@ an acknowledged write, and acknowledged writes that were lost. Every drill ends
 with the documented recovery.
 
 A drill begins on a healthy pair only, and leaves a healthy one behind: it
-recovers the pair after Ctrl-C, too. ` + "`documented`" + ` is the suite of the
-document's own drills, in its order.`,
+recovers the pair after Ctrl-C, too. Should hapair be killed, or SSH be lost, a
+timer on the host ends the fault and starts what it stopped. Drills can be those
+of the catalogue or the spec's own. ` + "`documented`" + ` is the suite of the
+document's own drills, in its order; ` + "`all`" + ` are all those that cost
+nothing but an outage. The others need --i-know.`,
 		Example: `  hapair drill list
   hapair drill kill-redis
+  hapair drill kill-redis --times 20
+  hapair drill isolate-primary --dry-run
   hapair drill documented --writers 8 --rate 500
   hapair drill documented --json | jq 'select(.type == "drill_result")'`,
 		Args:      someArguments("the name of a drill; hapair drill list shows them"),
-		ValidArgs: append(drillNames(), documented),
+		ValidArgs: append(drillNames(drill.Catalogue()), documented, allSafe),
 		RunE: func(_ *cobra.Command, names []string) error {
 			o.names = names
 			if run != nil {
@@ -54,6 +65,9 @@ document's own drills, in its order.`,
 	}
 	o.addFlags(cmd)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON, one object a line")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say step by step what would be done, and touch no host")
+	cmd.Flags().BoolVar(&o.iKnow, "i-know", false, "run drills that can cost data or the service for longer; hapair drill list says which")
+	cmd.Flags().IntVar(&o.times, "times", 1, "run each drill `N` times; the median, the 99th percentile and the worst are shown")
 	cmd.Flags().IntVar(&o.writers, "writers", drill.DefaultLoad.Eager, "eager writers, `N`; two ordinary ones write beside them")
 	cmd.Flags().IntVar(&o.rate, "rate", drill.DefaultLoad.Rate, "writes per second of each writer, `R`")
 	cmd.AddCommand(newCmdDrillList(a))
@@ -75,17 +89,27 @@ func newCmdDrillList(a *app) *cobra.Command {
 
 func drillRun(a *app, o *drillOptions) error {
 	v := a.show(o.json)
-	drills, err := chosenDrills(o.names)
-	if err != nil {
-		return err
-	}
-	if o.writers < 1 || o.rate < 1 {
-		return errors.New("--writers and --rate want at least 1")
+	if o.writers < 1 || o.rate < 1 || o.times < 1 {
+		return errors.New("--writers, --rate and --times want at least 1")
 	}
 	p, err := o.loadOne(v)
 	if err != nil {
 		return err
 	}
+	drills, err := chosenDrills(drill.Of(p), o.names)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		v.DrillSteps(drills)
+		return nil
+	}
+	if !o.iKnow {
+		if err := harmless(drills); err != nil {
+			return err
+		}
+	}
+	drills = repeated(drills, o.times)
 	s := &spec.Spec{Pairs: []*spec.Pair{p}}
 	hosts, err := a.connectAll(a.stop.asked, s, v)
 	if err != nil {
@@ -131,25 +155,47 @@ func runDrills(a *app, bench *drill.Bench, drills []drill.Drill) ([]*drill.Resul
 	}
 }
 
-func chosenDrills(names []string) ([]drill.Drill, error) {
+// chosenDrills are those of these names among all that there are.
+func chosenDrills(all []drill.Drill, names []string) ([]drill.Drill, error) {
 	var drills []drill.Drill
 	for _, name := range names {
-		if name == documented {
-			drills = append(drills, drill.Documented()...)
-			continue
+		switch d, ok := drill.ByName(all, name); {
+		case name == documented:
+			drills = append(drills, drill.Documented(all)...)
+		case name == allSafe:
+			drills = append(drills, drill.Safe(all)...)
+		case !ok:
+			return nil, fmt.Errorf("there is no drill %q: there are %s, and the suites %s and %s", name, strings.Join(drillNames(all), ", "), documented, allSafe)
+		default:
+			drills = append(drills, d)
 		}
-		d, ok := drill.ByName(name)
-		if !ok {
-			return nil, fmt.Errorf("there is no drill %q: there are %s, and the suite %s", name, strings.Join(drillNames(), ", "), documented)
-		}
-		drills = append(drills, d)
 	}
 	return drills, nil
 }
 
-func drillNames() []string {
+// harmless refuses drills that are not.
+func harmless(drills []drill.Drill) error {
+	for _, d := range drills {
+		if d.Danger != "" {
+			return fmt.Errorf("%s is dangerous: %s. Say --i-know to run it", d.Name, d.Danger)
+		}
+	}
+	return nil
+}
+
+// repeated is each of the drills so many times in a row.
+func repeated(drills []drill.Drill, times int) (all []drill.Drill) {
+	for _, d := range drills {
+		for range times {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+func drillNames(drills []drill.Drill) []string {
 	var names []string
-	for _, d := range drill.Catalogue() {
+	for _, d := range drills {
 		names = append(names, d.Name)
 	}
 	return names

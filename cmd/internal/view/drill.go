@@ -177,9 +177,13 @@ func verdictStyle(st styles, v drill.Verdict) lipgloss.Style {
 	}
 }
 
-// Drilled implements View: all results side by side, what deviated, and the
-// verdict.
+// Drilled implements View: all results side by side (or, of drills that ran
+// more than once, what their runs come to), what deviated, and the verdict.
 func (h *Human) Drilled(results []*drill.Result) {
+	if summaries := drill.Summaries(results); len(summaries) < len(results) {
+		h.drilledOften(results, summaries)
+		return
+	}
 	st := h.out.styles
 	g := grid{columns: []column{
 		{title: "DRILL"}, {title: "VERDICT"}, {title: "EAGER", right: true}, {title: "ORDINARY", right: true}, {title: "PREDICTED", right: true, spare: 2},
@@ -200,6 +204,52 @@ func (h *Human) Drilled(results []*drill.Result) {
 		}
 		for _, note := range r.Notes {
 			fmt.Fprintf(&b, "  %s\n", st.dim.Render(r.Drill+": "+printable(note)))
+		}
+	}
+	b.WriteString(verdictLine(st, results) + "\n")
+	h.print(&h.out, b.String())
+}
+
+// drilledOften shows what the runs of each drill come to, and each run that did
+// not pass.
+func (h *Human) drilledOften(results []*drill.Result, summaries []drill.Summary) {
+	st := h.out.styles
+	g := grid{columns: []column{
+		{title: "DRILL"}, {title: "PASSED", right: true}, {title: "EAGER", right: true}, {title: "P99", right: true}, {title: "WORST", right: true},
+		{title: "ORDINARY", right: true}, {title: "P99", right: true, spare: 2}, {title: "WORST", right: true},
+		{title: "LOST", right: true}, {title: "WORST", right: true}, {title: "BOTH WRITABLE", right: true, spare: 1},
+	}}
+	for _, s := range summaries {
+		passed := cell{fmt.Sprintf("%d of %d", s.Passed, s.Runs), st.good}
+		if s.Passed < s.Runs {
+			passed.style = st.bad
+		}
+		row := []cell{{s.Drill, st.bold}, passed}
+		if f := s.Figures; f != nil {
+			for _, text := range []string{
+				f.Eager.Median.String(), f.Eager.P99.String(), f.Eager.Worst.String(),
+				f.Ordinary.Median.String(), f.Ordinary.P99.String(), f.Ordinary.Worst.String(),
+				fmt.Sprint(f.Lost.Median), fmt.Sprint(f.Lost.Worst), f.DualWritable.Worst.String(),
+			} {
+				row = append(row, cell{text, st.plain})
+			}
+		}
+		for len(row) < len(g.columns) {
+			row = append(row, cell{"", st.plain})
+		}
+		g.rows = append(g.rows, row)
+	}
+	var b strings.Builder
+	b.WriteString("\nLongest time without an acknowledged write through the VIP, and acknowledged writes lost: medians, and what follows:\n")
+	b.WriteString(g.render(&h.out, "  "))
+	run := map[string]int{}
+	for _, r := range results {
+		run[r.Drill]++
+		for _, d := range r.Deviations {
+			fmt.Fprintf(&b, "  %s %s, run %d: %s\n", st.bad.Render("✗"), r.Drill, run[r.Drill], printable(d.String()))
+		}
+		if r.Reason != "" {
+			fmt.Fprintf(&b, "  %s %s, run %d: %s\n", verdictMark(st, r.Verdict), r.Drill, run[r.Drill], printable(r.Reason))
 		}
 	}
 	b.WriteString(verdictLine(st, results) + "\n")
@@ -263,10 +313,36 @@ func (h *Human) Drills(drills []drill.Drill) {
 			name += st.dim.Render(fmt.Sprintf("  case %d of the document", d.Case))
 		}
 		b.WriteString(name + "\n")
-		for _, text := range []string{d.Summary, "expected: " + d.Expect} {
+		texts := []string{d.Summary, "expected: " + d.Expect}
+		if d.Danger != "" {
+			texts = append(texts, "needs --i-know: "+d.Danger)
+		}
+		for _, text := range texts {
 			for _, line := range wrap(text, h.out.textWidth()-4) {
 				b.WriteString("    " + line + "\n")
 			}
+		}
+	}
+	h.print(&h.out, b.String())
+}
+
+// DrillSteps implements View.
+func (h *Human) DrillSteps(drills []drill.Drill) {
+	st := h.out.styles
+	var b strings.Builder
+	for _, d := range drills {
+		b.WriteString(st.title.Render(d.Name) + "  " + d.Summary + "\n")
+		for i, text := range d.Plan() {
+			for j, line := range wrap(text, h.out.textWidth()-6) {
+				number := fmt.Sprintf("%4d. ", i+1)
+				if j > 0 {
+					number = "      "
+				}
+				b.WriteString(st.dim.Render(number) + line + "\n")
+			}
+		}
+		for _, line := range wrap("expected: "+d.Expect, h.out.textWidth()-6) {
+			b.WriteString("      " + st.dim.Render(line) + "\n")
 		}
 	}
 	h.print(&h.out, b.String())

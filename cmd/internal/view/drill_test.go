@@ -59,7 +59,7 @@ func TestDrill(t *testing.T) {
 	onDevices(t, "drill", func(h *Human) {
 		h.Still = true
 		events, done := h.Drill([2]string{"a", "b"})
-		d, _ := drill.ByName("kill-redis")
+		d, _ := drill.ByName(drill.Catalogue(), "kill-redis")
 		events.Started("cache", d)
 		for _, e := range sampleEvents {
 			events.Happened(e)
@@ -83,7 +83,7 @@ func TestQuietDrill(t *testing.T) {
 	h, b := newTestView(device{}, "")
 	h.Quiet = true
 	events, done := h.Drill([2]string{"a", "b"})
-	d, _ := drill.ByName("kill-redis")
+	d, _ := drill.ByName(drill.Catalogue(), "kill-redis")
 	events.Started("cache", d)
 	events.Happened(sampleEvents[0])
 	events.Finished(sampleResults()[1])
@@ -102,7 +102,7 @@ func TestDrillJSON(t *testing.T) {
 	j := NewJSON(&b, "1.2.3")
 	j.clock = func() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
 	events, done := j.Drill([2]string{"a", "b"})
-	d, _ := drill.ByName("kill-redis")
+	d, _ := drill.ByName(drill.Catalogue(), "kill-redis")
 	events.Started("cache", d)
 	for _, e := range sampleEvents {
 		events.Happened(e)

@@ -369,10 +369,31 @@ func (d *jsonDrill) Finished(r *drill.Result) {
 	if r.Verdict != drill.Passed {
 		level = "error"
 	}
+	short := *r
+	short.Series = nil // points of a plot are for reports
 	d.j.line(level, "drill_result", fmt.Sprintf("%s: %s %s", d.pair, d.name, r.Verdict), struct {
 		Result *drill.Result `json:"result"`
-	}{r})
+	}{&short})
 }
 
-// Drilled implements View: the results have been written one by one.
-func (j *JSON) Drilled([]*drill.Result) {}
+// Drilled implements View: the results have been written one by one; what they
+// come to follows.
+func (j *JSON) Drilled(results []*drill.Result) {
+	for _, s := range drill.Summaries(results) {
+		j.line("info", "drill_summary", fmt.Sprintf("%s: %d of %d passed", s.Drill, s.Passed, s.Runs), struct {
+			Summary drill.Summary `json:"summary"`
+		}{s})
+	}
+}
+
+// DrillSteps implements View.
+func (j *JSON) DrillSteps(drills []drill.Drill) {
+	for _, d := range drills {
+		j.line("info", "drill_steps", d.Name+": "+d.Summary, struct {
+			Drill  string   `json:"drill"`
+			Steps  []string `json:"steps"`
+			Expect string   `json:"expect"`
+			Danger string   `json:"danger,omitempty"`
+		}{d.Name, d.Plan(), d.Expect, d.Danger})
+	}
+}

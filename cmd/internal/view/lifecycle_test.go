@@ -79,7 +79,7 @@ func TestLab(t *testing.T) {
 
 func TestLists(t *testing.T) {
 	h, b := newTestView(device{}, "")
-	d, _ := drill.ByName("kill-redis")
+	d, _ := drill.ByName(drill.Catalogue(), "kill-redis")
 	h.Drills([]drill.Drill{d})
 	h.Rendered(facts.Ref{Pair: "cache", Host: "a"}, []templates.File{
 		{Path: "/etc/one", Content: []byte("text\n"), Mode: 0o644, Owner: "root", Group: "root"},

@@ -51,6 +51,8 @@ type View interface {
 	WatchStatus() (show func([]PairStatus), done func())
 	// Drill shows drills as they go, until done is called.
 	Drill(hosts [2]string) (ev drill.Events, done func())
+	// DrillSteps says what drills would do.
+	DrillSteps(drills []drill.Drill)
 	// Drilled shows what came of all of them.
 	Drilled(results []*drill.Result)
 	// Stopping answers the first Ctrl-C while something is under way.
