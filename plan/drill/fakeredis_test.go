@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,8 +17,8 @@ import (
 )
 
 // fakeRedis answers the commands that a drill sends, misbehaves as it is told,
-// and keeps the truth about what it did: when it acknowledged which write, and
-// which of those it never kept.
+// and keeps the truth about what it did: which writes it kept, and which of them
+// it acknowledged, and when.
 type fakeRedis struct {
 	mu      sync.Mutex
 	strings map[string][]byte
@@ -31,10 +32,9 @@ type fakeRedis struct {
 	down    bool          // refuses connections
 	stall   chan struct{} // not nil: nothing is answered until it is closed
 	silent  map[net.Conn]bool
-	lie     int // so many writes to come are acknowledged and not kept
-	lied    int
-	swallow int         // so many writes to come are kept, and the connection ends instead of an answer
-	acks    []time.Time // of SETBIT, taken just before the reply is sent
+	lie     int           // so many writes to come are acknowledged and not kept
+	swallow int           // so many writes to come are kept, and the connection ends instead of an answer
+	slow    time.Duration // every write keeps its connection as long
 	conns   map[net.Conn]bool
 	replica *fakeRedis // gets every write that is kept
 	// replicaDeaf: the replica gets nothing more of the writes, and the server
@@ -44,12 +44,28 @@ type fakeRedis struct {
 	lieAfter    time.Time // writes from then on are acknowledged and not kept
 	serving     sync.WaitGroup
 	commands    map[string]int
+
+	fates map[bit]*fate
+	kept  []bit // in the order in which they came
+}
+
+// bit is one write of a drill, by where it is kept.
+type bit struct {
+	key string
+	n   int
+}
+
+// fate is what became of one write that has come to the server.
+type fate struct {
+	kept bool
+	told time.Time // just before the acknowledgement was sent; zero: the client has not got one
 }
 
 func newFakeRedis() *fakeRedis {
 	return &fakeRedis{
 		strings: map[string][]byte{}, expires: map[string]bool{}, role: "master", linkUp: true,
 		runID: "run1", conns: map[net.Conn]bool{}, silent: map[net.Conn]bool{}, commands: map[string]int{},
+		fates: map[bit]*fate{},
 	}
 }
 
@@ -86,21 +102,24 @@ func (f *fakeRedis) start(c net.Conn) {
 	f.conns[c] = true
 	f.serving.Go(func() {
 		defer c.Close()
-		r := bufio.NewReader(c)
+		// What a client sends in one go arrives in one go, and is carried out
+		// even when nobody waits for the answers any more.
+		r := bufio.NewReaderSize(c, 1<<16)
 		for {
 			args, err := readCommand(r)
 			if err != nil {
 				return
 			}
-			reply, ok := f.answer(c, args)
+			reply, fate, ok := f.answer(c, args)
 			if !ok {
 				return
 			}
 			if reply == "" {
 				continue
 			}
-			if _, err := io.WriteString(c, reply); err != nil {
-				return
+			now := time.Now()
+			if _, err := io.WriteString(c, reply); err == nil && fate != nil {
+				f.set(func(*fakeRedis) { fate.told = now })
 			}
 		}
 	})
@@ -143,59 +162,103 @@ func (f *fakeRedis) close() {
 	f.serving.Wait()
 }
 
-func (f *fakeRedis) answer(c net.Conn, args []string) (reply string, ok bool) {
+// loseTail takes back the last n writes that it has acknowledged, and all that
+// came in between: so does a failover to a copy that lags behind.
+func (f *fakeRedis) loseTail(n int) {
 	f.mu.Lock()
-	stall := f.stall
+	defer f.mu.Unlock()
+	for n > 0 && len(f.kept) > 0 {
+		last := f.kept[len(f.kept)-1]
+		f.kept = f.kept[:len(f.kept)-1]
+		f.strings[last.key][last.n/8] &^= 0x80 >> (last.n % 8)
+		f.fates[last].kept = false
+		if !f.fates[last].told.IsZero() {
+			n--
+		}
+	}
+}
+
+// acknowledgements are the times at which clients were told of their writes.
+func (f *fakeRedis) acknowledgements() []time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []time.Time
+	for _, fate := range f.fates {
+		if !fate.told.IsZero() {
+			all = append(all, fate.told)
+		}
+	}
+	slices.SortFunc(all, time.Time.Compare)
+	return all
+}
+
+// answer carries out a command. A fate is that of a write whose reply is its
+// acknowledgement; not ok ends the connection.
+func (f *fakeRedis) answer(c net.Conn, args []string) (reply string, _ *fate, ok bool) {
+	name := strings.ToUpper(args[0])
+	f.mu.Lock()
+	stall, slow := f.stall, f.slow
 	f.mu.Unlock()
 	if stall != nil {
 		<-stall
 	}
+	if name == "SETBIT" {
+		time.Sleep(slow)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.conns[c] {
-		return "", false
+		return "", nil, false
 	}
 	if f.silent[c] {
-		return "", true
+		return "", nil, true
 	}
-	name := strings.ToUpper(args[0])
 	f.commands[name]++
 	switch name {
 	case "PING":
-		return "+PONG\r\n", true
+		return "+PONG\r\n", nil, true
 	case "HELLO":
-		return "-ERR unknown command 'HELLO'\r\n", true
+		return "-ERR unknown command 'HELLO'\r\n", nil, true
 	case "INFO":
-		return bulk(f.info()), true
+		return bulk(f.info()), nil, true
 	case "GET":
 		v, ok := f.strings[args[1]]
 		if !ok {
-			return "$-1\r\n", true
+			return "$-1\r\n", nil, true
 		}
-		return bulk(string(v)), true
+		return bulk(string(v)), nil, true
 	case "SET", "SETEX", "SETBIT", "DEL", "UNLINK":
 		if f.role != "master" {
-			return "-READONLY You can't write against a read only replica.\r\n", true
+			return "-READONLY You can't write against a read only replica.\r\n", nil, true
 		}
-		if name == "SETBIT" && f.swallow > 0 {
-			f.swallow--
-			f.store(name, args)
-			return "", false
+		if name == "SETBIT" {
+			return f.setBit(args)
 		}
-		return f.write(name, args), true
+		return f.write(name, args), nil, true
 	}
-	return "-ERR unknown command '" + args[0] + "'\r\n", true
+	return "-ERR unknown command '" + args[0] + "'\r\n", nil, true
+}
+
+// setBit is a write of a drill's clients.
+func (f *fakeRedis) setBit(args []string) (reply string, _ *fate, ok bool) {
+	n, _ := strconv.Atoi(args[2])
+	b, fate := bit{args[1], n}, &fate{}
+	f.fates[b] = fate
+	if f.lie > 0 || !f.lieAfter.IsZero() && time.Now().After(f.lieAfter) {
+		f.lie--
+		return ":0\r\n", fate, true
+	}
+	reply = f.write("SETBIT", args)
+	fate.kept = true
+	f.kept = append(f.kept, b)
+	if f.swallow > 0 {
+		f.swallow--
+		return "", nil, false
+	}
+	return reply, fate, true
 }
 
 func (f *fakeRedis) write(name string, args []string) string {
-	if name == "SETBIT" {
-		f.acks = append(f.acks, time.Now())
-		if f.lie > 0 || !f.lieAfter.IsZero() && time.Now().After(f.lieAfter) {
-			f.lie--
-			f.lied++
-			return ":0\r\n"
-		}
-	}
 	reply := f.store(name, args)
 	switch {
 	case f.replica == nil:
