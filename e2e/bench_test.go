@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -90,6 +93,44 @@ func BenchmarkOutage(b *testing.B) {
 				fmt.Sprintf("%s with the document's timing: 1/%.0f", drill.Millis(c.slow), c.slow.Seconds()/c.fast.Seconds()), bar)
 		}
 	}
+}
+
+// BenchmarkProbe is what a drill's writers can do on one core, with a Redis on
+// another one, beside the same commands sent without any accounts.
+func BenchmarkProbe(b *testing.B) {
+	out, err := exec.CommandContext(b.Context(), "go", "test", "-run", "^$", "-bench", "^Benchmark(Probe|Ledger)$",
+		"-cpu", "1", "-benchtime", "2s", "-count", "3", "hapair/plan/drill").CombinedOutput()
+	if err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	found := map[string][]float64{}
+	for line := range strings.Lines(string(out)) {
+		// name, operations, and pairs of a value and its unit
+		fields := strings.Fields(line)
+		if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+			continue
+		}
+		name := strings.TrimPrefix(fields[0], "Benchmark")
+		for i := 2; i+1 < len(fields); i += 2 {
+			value, err := strconv.ParseFloat(fields[i], 64)
+			if err != nil {
+				b.Fatalf("%v\n%s", err, out)
+			}
+			found[name+" "+fields[i+1]] = append(found[name+" "+fields[i+1]], value)
+		}
+	}
+	of := func(name string) float64 {
+		if len(found[name]) == 0 {
+			b.Fatalf("no %s\n%s", name, out)
+		}
+		return median(found[name])
+	}
+	most, raw := of("Probe/flat-out writes/s"), of("Probe/raw writes/s")
+	b.ReportMetric(of("Probe/paced writes/s"), "writes/s")
+	b.ReportMetric(of("Probe/paced core-%"), "core-%")
+	figure("writers of a drill on one core", fmt.Sprintf("%.0f writes/s with %.0f %% of it", of("Probe/paced writes/s"), of("Probe/paced core-%")),
+		fmt.Sprintf("%.0f/s flat out: %.2f × what raw pipelining does (%.0f/s)", most, most/raw, raw), "≥ 40000/s")
+	figure("ledger, per write", fmt.Sprintf("%.0f ns, %.0f bytes", of("Ledger ns/op"), of("Ledger B/op")), "", "")
 }
 
 // BenchmarkPlan is a plan that finds nothing to do, beside what it takes to say
@@ -215,7 +256,7 @@ func (p *testPair) drill(names ...string) []*drill.Result {
 	return results
 }
 
-func median(all []time.Duration) time.Duration {
+func median[T cmp.Ordered](all []T) T {
 	all = slices.Sorted(slices.Values(all))
 	return all[len(all)/2]
 }
