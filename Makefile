@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TIMEOUT = 60m
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint bench tools clean
+.PHONY: help build demo test lint bench tools browser clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ build: ## build bin/hapair
 demo: tools build ## a pair on two throw-away hosts, end to end: plan, apply, drills (needs root)
 	@e2e/demo.sh
 
-test: tools lint ## everything: lint, unit, golden, property, CLI scripts, then hosts in a lab (needs root)
+test: tools browser lint ## everything: lint, unit, golden, property, CLI scripts, then hosts in a lab (needs root)
 	$(GO) test -timeout $(TIMEOUT) $$($(GO) list ./... | grep -v '/e2e$$')
 	$(GO) test -count=1 -timeout $(TIMEOUT) ./e2e/...
 
@@ -37,6 +37,9 @@ bench: tools build ## measure what the README promises (needs root; takes a whil
 
 tools: ## install what lab and tests need on Debian (needs root)
 	@remote/lab/install.sh
+
+browser: ## install the browser that a test looks at reports with (needs root)
+	@remote/lab/install.sh chromium
 
 clean: ## remove what was built here; caches under ~/.cache/hapair stay
 	rm -rf bin report

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -98,7 +100,9 @@ func TestDrills(t *testing.T) {
 	}
 	t.Run("documented", func(t *testing.T) {
 		p := p.in(t)
-		results := p.drill("documented")
+		dir := t.TempDir()
+		results := p.drill("documented", "--report-dir", dir)
+		checkReport(t, dir, results)
 		if len(results) != len(drill.Documented(drill.Catalogue())) {
 			t.Errorf("%d drills, want %d", len(results), len(drill.Documented(drill.Catalogue())))
 		}
@@ -129,6 +133,33 @@ func TestDrills(t *testing.T) {
 		p.hapair("recover").exits(0)
 		p.settled()
 	})
+}
+
+// checkReport looks whether the files of a report are there and tell of results.
+func checkReport(t *testing.T, dir string, results []*drill.Result) {
+	t.Helper()
+	for _, name := range []string{"report.json", "junit.xml", "report.html"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, r := range results {
+			if !strings.Contains(string(text), r.ID) {
+				t.Errorf("%s says nothing of %s, run %s", name, r.Drill, r.ID)
+			}
+		}
+	}
+	var report struct {
+		ExitCode int `json:"exit_code"`
+		Results  []*drill.Result
+	}
+	text, _ := os.ReadFile(filepath.Join(dir, "report.json"))
+	if err := json.Unmarshal(text, &report); err != nil {
+		t.Error(err)
+	}
+	if report.ExitCode != drill.ExitCode(results) || len(report.Results) != len(results) || len(report.Results[0].Series) == 0 {
+		t.Errorf("report.json has exit code %d and %d results, want %d and %d with their series", report.ExitCode, len(report.Results), drill.ExitCode(results), len(results))
+	}
 }
 
 func predictedBy(r *drill.Result) string {

@@ -37,18 +37,19 @@ var onlyImporters = map[string][]string{
 // never lists what the packages of a folder may not depend on, not even
 // through others.
 var never = map[string][]string{
-	"remote":            {"plan", "templates", "cmd", "e2e"},
-	"templates":         {"plan", "remote", "cmd", "e2e"},
-	"plan":              {"cmd", "e2e"},
-	"plan/spec":         {"remote", "plan/facts", "plan/pair"},
-	"plan/facts":        {"plan/pair", "plan/drill", "plan/source"},
-	"plan/pair":         {"plan/facts", "plan/drill", "plan/source", "remote/sshconn", "remote/lab"},
-	"plan/drill":        {"plan/facts", "plan/source", "remote/sshconn", "remote/lab"},
-	"remote/sshconn":    {"remote/redisctl", "remote/lab"},
-	"remote/redisctl":   {"remote/sshconn", "remote/lab"},
-	"remote/lab":        {"remote/sshconn", "remote/redisctl"},
-	"cmd/internal/view": {"cmd/internal/cli", "remote/sshconn", "remote/lab"},
-	"cmd/hapair":        {"e2e"},
+	"remote":              {"plan", "templates", "cmd", "e2e"},
+	"templates":           {"plan", "remote", "cmd", "e2e"},
+	"plan":                {"cmd", "e2e"},
+	"plan/spec":           {"remote", "plan/facts", "plan/pair"},
+	"plan/facts":          {"plan/pair", "plan/drill", "plan/source"},
+	"plan/pair":           {"plan/facts", "plan/drill", "plan/source", "remote/sshconn", "remote/lab"},
+	"plan/drill":          {"plan/facts", "plan/source", "remote/sshconn", "remote/lab"},
+	"remote/sshconn":      {"remote/redisctl", "remote/lab"},
+	"remote/redisctl":     {"remote/sshconn", "remote/lab"},
+	"remote/lab":          {"remote/sshconn", "remote/redisctl"},
+	"cmd/internal/report": {"cmd/internal/view", "cmd/internal/cli", "remote/sshconn", "remote/lab"},
+	"cmd/internal/view":   {"cmd/internal/cli", "remote/sshconn", "remote/lab"},
+	"cmd/hapair":          {"e2e"},
 }
 
 // A pkg is a package of this module and what it imports.

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs what the lab and the tests need on this machine (Debian, as root), and
-# does nothing when everything is there. None of it starts a service.
+# Installs what the lab needs on this machine (Debian, as root), and the packages
+# that are its arguments; does nothing when everything is there. None of it
+# starts a service.
 set -eu
 
 packages="mmdebstrap systemd-container debian-archive-keyring nftables iproute2
 	util-linux openssh-client ca-certificates shellcheck redis-tools
-	iputils-ping procps patch"
+	iputils-ping procps patch $*"
 
 missing=
 for package in $packages; do

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"hapair/cmd/internal/report"
 	"hapair/cmd/internal/view"
 	"hapair/plan/drill"
 	"hapair/plan/spec"
@@ -22,6 +23,8 @@ type drillOptions struct {
 	times   int
 	writers int
 	rate    int
+	// reportDir is where the report goes; empty: there is none.
+	reportDir string
 }
 
 // Names of suites.
@@ -52,6 +55,7 @@ nothing but an outage. The others need --i-know.`,
   hapair drill kill-redis --times 20
   hapair drill isolate-primary --dry-run
   hapair drill documented --writers 8 --rate 500
+  hapair drill all --times 20 --report-dir report
   hapair drill documented --json | jq 'select(.type == "drill_result")'`,
 		Args:      someArguments("the name of a drill; hapair drill list shows them"),
 		ValidArgs: append(drillNames(drill.Catalogue()), documented, allSafe),
@@ -68,6 +72,7 @@ nothing but an outage. The others need --i-know.`,
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say step by step what would be done, and touch no host")
 	cmd.Flags().BoolVar(&o.iKnow, "i-know", false, "run drills that can cost data or the service for longer; hapair drill list says which")
 	cmd.Flags().IntVar(&o.times, "times", 1, "run each drill `N` times; the median, the 99th percentile and the worst are shown")
+	cmd.Flags().StringVar(&o.reportDir, "report-dir", "", "write report.html, junit.xml and report.json to this `DIR` in the end, whatever came of the drills")
 	cmd.Flags().IntVar(&o.writers, "writers", drill.DefaultLoad.Eager, "eager writers, `N`; two ordinary ones write beside them")
 	cmd.Flags().IntVar(&o.rate, "rate", drill.DefaultLoad.Rate, "writes per second of each writer, `R`")
 	cmd.AddCommand(newCmdDrillList(a))
@@ -109,6 +114,11 @@ func drillRun(a *app, o *drillOptions) error {
 			return err
 		}
 	}
+	if o.reportDir != "" {
+		if err := report.Prepare(o.reportDir); err != nil {
+			return err
+		}
+	}
 	drills = repeated(drills, o.times)
 	s := &spec.Spec{Pairs: []*spec.Pair{p}}
 	hosts, err := a.connectAll(a.stop.asked, s, v)
@@ -134,6 +144,13 @@ func drillRun(a *app, o *drillOptions) error {
 		if r.Err != nil {
 			v.Problem(fmt.Errorf("%s: %w", r.Drill, r.Err))
 		}
+	}
+	if o.reportDir != "" {
+		paths, err := report.New(version(), results).Write(o.reportDir)
+		if err != nil {
+			return err
+		}
+		v.Reported(paths)
 	}
 	if drill.ExitCode(results) != drill.ExitPassed {
 		return &drillError{results}

@@ -65,6 +65,7 @@ func TestFlags(t *testing.T) {
 		"promote --host a --force":                 promoteOptions{lifecycleOptions: lifecycleOptions{host: "a"}, force: true},
 		"drill kill-redis kill-both":               drillOptions{names: []string{"kill-redis", "kill-both"}, times: 1, writers: 4, rate: 250},
 		"drill documented --writers 8 --rate 500":  drillOptions{names: []string{"documented"}, times: 1, writers: 8, rate: 500},
+		"drill all --report-dir d":                 drillOptions{names: []string{"all"}, times: 1, writers: 4, rate: 250, reportDir: "d"},
 		"up --recreate":                            labUpOptions{recreate: true},
 		"down --pair p":                            pairOptions{pair: "p"},
 		"ssh a":                                    labSSHOptions{host: "a", args: []string{}},

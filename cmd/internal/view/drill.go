@@ -303,6 +303,16 @@ func verdictLine(st styles, results []*drill.Result) string {
 	return st.bad.Render(passed + "; " + strings.Join(parts, ", ") + ".")
 }
 
+// Reported implements View.
+func (h *Human) Reported(paths []string) {
+	st := h.out.styles
+	text := "\n" + st.bold.Render("Report") + "\n"
+	for _, path := range paths {
+		text += "  " + path + "\n"
+	}
+	h.print(&h.out, text)
+}
+
 // Drills lists drills and what each does.
 func (h *Human) Drills(drills []drill.Drill) {
 	st := h.out.styles

@@ -68,6 +68,7 @@ func TestDrill(t *testing.T) {
 		events.Finished(results[1])
 		done()
 		h.Drilled(results)
+		h.Reported([]string{"out/report.json", "out/junit.xml", "out/report.html"})
 	})
 }
 
@@ -109,5 +110,6 @@ func TestDrillJSON(t *testing.T) {
 	}
 	events.Finished(sampleResults()[1])
 	done()
+	j.Reported([]string{"out/report.json", "out/junit.xml", "out/report.html"})
 	golden(t, "drill.jsonl", b.String())
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -384,6 +385,13 @@ func (j *JSON) Drilled(results []*drill.Result) {
 			Summary drill.Summary `json:"summary"`
 		}{s})
 	}
+}
+
+// Reported implements View.
+func (j *JSON) Reported(paths []string) {
+	j.line("info", "report", "report: "+strings.Join(paths, ", "), struct {
+		Paths []string `json:"paths"`
+	}{paths})
 }
 
 // DrillSteps implements View.

@@ -55,6 +55,8 @@ type View interface {
 	DrillSteps(drills []drill.Drill)
 	// Drilled shows what came of all of them.
 	Drilled(results []*drill.Result)
+	// Reported says which files the report of drills is in.
+	Reported(paths []string)
 	// Stopping answers the first Ctrl-C while something is under way.
 	Stopping()
 	// Next proposes commands to try, where somebody is there to try them.
