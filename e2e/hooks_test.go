@@ -65,12 +65,14 @@ type hooksWorld struct {
 	redis string // redis-server's program
 	hosts [2]*hooksHost
 	late  sync.WaitGroup // hooks that run beside the history
+	deaf  bool           // VRRP does not get through: each host is MASTER
 	trace []string
 
-	now  int // the step of the history
-	next int // number of the next write
-	both []string
-	solo []soloWrite
+	now    int // the step of the history
+	joined int // the last step in which a cable came back
+	next   int // number of the next write
+	both   []string
+	solo   []soloWrite
 }
 
 // soloWrite is a write that only one host had.
@@ -158,7 +160,7 @@ func (w *hooksWorld) step() {
 
 func (w *hooksWorld) event() {
 	h := w.hosts[w.rng.IntN(2)]
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(14) {
 	case 0:
 		h.say("kill -9 redis")
 		h.killRedis()
@@ -186,6 +188,9 @@ func (w *hooksWorld) event() {
 			defer w.late.Done()
 			h.hook(hook)
 		}()
+	case 11, 12:
+		w.deaf = !w.deaf
+		h.say(fmt.Sprintf("VRRP does not get through: %t", w.deaf))
 	case 10:
 		h.say("reboot")
 		h.killRedis()
@@ -207,17 +212,28 @@ func (w *hooksWorld) vrrp() {
 			h.hook("fault.sh")
 		}
 	}
-	if !w.hosts[0].vip && !w.hosts[1].vip {
-		for _, h := range w.hosts {
-			if h.well {
-				h.say("VRRP MASTER")
-				h.vip = true
-				w.must("ip", "-n", h.ns, "addr", "add", hooksVIP+"/32", "dev", "eth3")
-				h.hook("master.sh")
-				break
+	if a, b := w.hosts[0], w.hosts[1]; a.vip && b.vip && !w.deaf {
+		b.say("VRRP BACKUP")
+		b.dropVIP()
+		b.hook("backup.sh")
+	}
+	var masters sync.WaitGroup
+	for i, h := range w.hosts {
+		if h.well && !h.vip && (w.deaf || !w.hosts[1-i].vip) {
+			h.say("VRRP MASTER")
+			h.vip = true
+			w.must("ip", "-n", h.ns, "addr", "add", hooksVIP+"/32", "dev", "eth3")
+			masters.Go(func() { h.hook("master.sh") })
+			if peer := w.hosts[1-i]; peer.vip { // its checks go on meanwhile
+				masters.Go(func() {
+					for range 4 {
+						peer.in(peer.path("hooks/redis_check.sh"))
+					}
+				})
 			}
 		}
 	}
+	masters.Wait()
 	for _, h := range w.hosts {
 		if h.well && !h.vip {
 			h.hook("backup.sh")
@@ -233,7 +249,7 @@ func (w *hooksWorld) write() {
 		}
 		key := fmt.Sprintf("write-%06d", w.next)
 		if h.redis("SET", key, "1") != "OK" {
-			return
+			continue
 		}
 		w.next++
 		peer := w.hosts[1-i]
@@ -271,6 +287,9 @@ func (w *hooksWorld) invariants() {
 		}
 	}
 	if primaries > 1 && w.hosts[0].cable && w.hosts[1].cable {
+		if w.now > w.joined {
+			w.t.Fatal("both hosts are primary, and have seen each other all the time")
+		}
 		// A cable that came back takes the reconcilers a moment.
 		w.eventually("one of two primaries steps down", func() bool {
 			n := 0
@@ -295,6 +314,7 @@ func (w *hooksWorld) invariants() {
 
 // heal mends everything and expects service, or a reason.
 func (w *hooksWorld) heal() {
+	w.deaf = false
 	for _, h := range w.hosts {
 		h.plugIn()
 		h.startRedis()
@@ -520,6 +540,7 @@ func (h *hooksHost) plugIn() {
 	if !h.cable {
 		h.say("cable in")
 		h.cable = true
+		h.w.joined = h.w.now
 		h.w.must("ip", "-n", h.ns, "link", "set", "eth3", "up")
 	}
 }

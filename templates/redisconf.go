@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The folder redisconf tells how these were made.
@@ -170,6 +171,9 @@ func (v view) FromPair() []Directive {
 		{"dir", v.RedisData()},
 		{"logfile", quoteArg(v.RedisLog())},
 		{"tcp-keepalive", "60"},
+		// A long script is BUSY, which is alive, before the check takes it for a
+		// hang.
+		{"lua-time-limit", strconv.FormatInt(min(5*time.Second, v.Check.Timeout/2).Milliseconds(), 10)},
 		{"replicaof", "127.0.0.1 1"},
 		{"replica-read-only", "yes"},
 		{"replica-serve-stale-data", "yes"},

@@ -82,7 +82,7 @@ func Catalogue() []Drill {
 			Summary: "drop VRRP both ways, on both hosts, for 10 s",
 			Expect:  "both hosts hear nothing of the other, and there is one writer all the same",
 			Danger:  "both hosts hold the VIP for the time",
-			Steps:   []Step{{Fault: BlockVRRP, On: OnBoth}, {Wait: 10 * time.Second}, {Undo: true}, {Expect: Served}, {Recover: true}},
+			Steps:   []Step{{Fault: BlockVRRP, On: OnBoth}, {Wait: 10 * time.Second}, {Undo: true}, {Expect: Healthy, Within: time.Minute}, {Recover: true}},
 			judge:   judgeScenario,
 		},
 		{
@@ -90,7 +90,7 @@ func Catalogue() []Drill {
 			Summary: "drop what goes from host to host, for 10 s, while clients see both",
 			Expect:  "one writer; healed, the newest promotion keeps the VIP and loses nothing that it acknowledged",
 			Danger:  "where no gateway or witness decides, both hosts take writes, and one's are in none but its set-aside copy",
-			Steps:   []Step{{Fault: CutPeerLink, On: OnBoth}, {Wait: 10 * time.Second}, {Undo: true}, {Expect: Served}, {Recover: true}},
+			Steps:   []Step{{Fault: CutPeerLink, On: OnBoth}, {Wait: 10 * time.Second}, {Undo: true}, {Expect: Healthy, Within: time.Minute}, {Recover: true}},
 			judge:   judgeScenario,
 		},
 		{

@@ -183,7 +183,7 @@ hold() {
 	log warning "holding: $1"
 }
 unhold() {
-	[ -e "$run/hold" ] || return 0
+	[ -e "$run/hold" ] && [ ! -e "$run/ousted" ] || return 0
 	rm -f "$run/hold"
 	log info "no longer holding: $1"
 }
@@ -280,9 +280,9 @@ hand_over() {
 		nap
 	done
 	# The other host has all of it now: both are of class 2, until one restarts.
-	drained=$((from_rank / 4 * 4 + 2))
-	[ "$to_rank" -ge "$drained" ] || "ask_$to" "CONFIG SET slave-priority $drained" >/dev/null
-	fence "$from" "$drained"
+	drained_rank=$((from_rank / 4 * 4 + 2))
+	[ "$to_rank" -ge "$drained_rank" ] || "ask_$to" "CONFIG SET slave-priority $drained_rank" >/dev/null
+	fence "$from" "$drained_rank"
 }
 
 # promote WHY: this Redis becomes the primary, of a new epoch. The rank is on
@@ -293,7 +293,7 @@ promote() {
 	[ "$peer_rank" -le "$newest" ] || newest=$peer_rank
 	new_rank=$((newest / 4 * 4 + 7))
 	write_rank "$new_rank"
-	rm -f "$run/alone" "$run/force" "$run/synced"
+	rm -f "$run/alone" "$run/force" "$run/synced" "$run/let-go" "$run/ousted"
 	reason=$1
 	set -- "CONFIG SET slave-priority $new_rank" "CONFIG SET min-slaves-to-write $(floor_alone)"
 	[ "$can_pause" = no ] || set -- "$@" 'CLIENT UNPAUSE'
@@ -367,10 +367,19 @@ save_now() {
 	done
 }
 
-# in_sync: is this the live replica of a peer that cannot answer any more?
+# in_sync: is this the live replica of a peer that cannot answer any more? One
+# that was drained, and has not got all of the new primary's data yet, is not.
 in_sync() {
-	[ $((my_rank % 4)) = 2 ] && [ "$my_master" = "$peer" ] && [ "$my_syncing" = 0 ] || return 1
+	[ $((my_rank % 4)) = 2 ] && ! drained && [ "$my_master" = "$peer" ] && [ "$my_syncing" = 0 ] || return 1
 	[ "$my_link" = up ] || { [ "$my_down" -ge 0 ] && [ "$my_down" -le "$stale_limit" ]; }
+}
+
+# drained: the data of this Redis, which was the primary until now, went to the
+# peer to the last byte. Its file says what it was, its live rank what it is.
+drained() {
+	kept=0
+	[ ! -e "$rank_file" ] || read -r kept <"$rank_file"
+	[ $((kept % 4)) = 3 ] && [ "$my_rank" = $((kept - 1)) ]
 }
 
 # newest: neither is writable; is this host's data as new as the peer's? Sets
@@ -400,6 +409,7 @@ newest() {
 # take_over: the VIP is here; become primary if that loses nothing.
 take_over() {
 	deadline "$sync_timeout"
+	turn=$(($(now) + 200))
 	while has_vip; do
 		observe my
 		case $my_state in
@@ -444,6 +454,14 @@ forced() { [ -e "$run/force" ] && [ -n "$(find "$run/force" -mmin -1)" ]; }
 take_over_once() {
 	case $peer_state/$peer_role in
 	up/master | sick/master)
+		if drained && [ ! -e "$run/let-go" ]; then
+			# The peer took over, and the VIP is here all the same: it has one, too.
+			# To take the role back would be to take turns.
+			now >"$run/ousted"
+			attach || :
+			hold "$peer_name took over while the VIP was here: VRRP does not get through"
+			return 1
+		fi
 		if [ "$my_rank" -gt "$peer_rank" ]; then
 			# It never saw what we have; what it wrote alone is set aside when it
 			# follows us.
@@ -466,6 +484,10 @@ take_over_once() {
 		promote "$peer_name handed over"
 		;;
 	up/slave | sick/slave)
+		if drained && [ "$my_rank" = "$peer_rank" ] && [ "$(now)" -lt "$turn" ]; then
+			why="$peer_name was handed our data: it is its turn to become primary"
+			return 1
+		fi
 		if newest; then
 			promote "$why"
 		else
@@ -516,6 +538,7 @@ let_go() {
 	*) return ;;
 	esac
 	[ "$my_role" = master ] || return 0
+	: >"$run/let-go"
 	handed=0
 	hand_over my peer || handed=$?
 	case $handed in
@@ -559,6 +582,11 @@ follow_once() {
 	master//yes)
 		if [ "$peer_rank" -gt "$my_rank" ]; then
 			fence my && { attach || deadline 0; }
+		elif [ "$peer_rank" = "$my_rank" ]; then
+			# The VIP decides: it is there. What was written here is set aside once
+			# the peer has an epoch of its own.
+			fence my || :
+			hold "$peer_name was promoted at the same time, to rank $peer_rank, and has the VIP"
 		else
 			log warning "$peer_name is primary with older data (rank $peer_rank, ours is $my_rank): it has to step down"
 		fi

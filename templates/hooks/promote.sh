@@ -14,6 +14,7 @@ lock -w 60 || exit 1
 has_vip || :
 observe my
 log notice "the operator forces a promotion"
+rm -f "$run/ousted"
 unhold "the operator decided"
 if has_vip; then
 	take_over

@@ -78,10 +78,23 @@ lead() {
 	fi
 	once unfollowed warning "no replica is in sync with this primary"
 	observe peer
-	if [ "$peer_state/$peer_role" = up/master ] && [ "$peer_rank" -gt "$my_rank" ]; then
-		locked step_down
-		return
-	fi
+	case $peer_state/$peer_role in
+	up/master)
+		if [ "$peer_rank" -gt "$my_rank" ]; then
+			locked step_down "$peer_name is primary with newer data (rank $peer_rank, ours is $my_rank)"
+			return
+		elif [ "$peer_rank" = "$my_rank" ] && expr "$self" \> "$peer" >/dev/null; then
+			locked step_down "$peer_name was promoted at the same time, to rank $peer_rank"
+			return
+		fi
+		;;
+	up/slave)
+		if [ "$peer_rank" = "$my_rank" ]; then # it stepped down just now
+			locked promote "$peer_name was promoted at the same time and stepped down"
+			return
+		fi
+		;;
+	esac
 	case $peer_state in
 	hung | unreachable)
 		if [ -n "$gateway" ] && ! gateway_answers; then
@@ -94,11 +107,23 @@ lead() {
 }
 step_down() {
 	fence my
-	hold "$peer_name is primary with newer data (rank $peer_rank, ours is $my_rank)"
+	hold "$1"
 }
 cut_off() {
 	fence my
 	hold "neither $peer_name nor the gateway $gateway answers: this host is cut off"
+}
+
+# reinstate: a host that was ousted while VRRP did not get through holds until
+# its peer is no primary any more, or VRRP may have come back.
+reinstate() {
+	observe peer
+	since=0
+	read -r since <"$run/ousted" || :
+	if [ "$peer_state/$peer_role" != up/master ] || [ $(($(now) - since)) -gt 3000 ]; then
+		rm -f "$run/ousted"
+		unhold "$peer_name is $peer_state, role $peer_role"
+	fi
 }
 
 tries=0
@@ -140,4 +165,5 @@ if [ "$my_state" = up ]; then
 	*) again backup.sh ;;
 	esac
 fi
+[ ! -e "$run/ousted" ] || locked reinstate
 [ ! -e "$run/hold" ]
