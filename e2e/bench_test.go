@@ -128,7 +128,7 @@ func BenchmarkProbe(b *testing.B) {
 	most, raw := of("Probe/flat-out writes/s"), of("Probe/raw writes/s")
 	b.ReportMetric(of("Probe/paced writes/s"), "writes/s")
 	b.ReportMetric(of("Probe/paced core-%"), "core-%")
-	figure("writers of a drill on one core", fmt.Sprintf("%.0f writes/s with %.0f %% of it", of("Probe/paced writes/s"), of("Probe/paced core-%")),
+	figure("writers of a drill on one core", fmt.Sprintf("%.0f writes/s with %.0f %% of it, %.0f failed", of("Probe/paced writes/s"), of("Probe/paced core-%"), of("Probe/paced failed")),
 		fmt.Sprintf("%.0f/s flat out: %.2f × what raw pipelining does (%.0f/s)", most, most/raw, raw), "≥ 40000/s")
 	figure("ledger, per write", fmt.Sprintf("%.0f ns, %.0f bytes", of("Ledger ns/op"), of("Ledger B/op")), "", "")
 }
