@@ -235,12 +235,15 @@ inject() {
 		answers() { limit=0.2 ask PING | grep -q PONG; }
 		is_busy() { ! answers; }
 		injected 'a script that runs for 10 s'
-		limit=60 ask 'EVAL "while true do end" 0' >/dev/null 2>&1 &
-		# Redis listens to this once the script is longer than its lua-time-limit.
-		{
+		# Redis listens to SCRIPT KILL once the script is longer than its
+		# lua-time-limit.
+		# shellcheck disable=SC2016
+		systemd-run --quiet --unit="$worker" sh -c '
+			ask() { { [ -z "$3" ] || cat "$3"; echo "$4"; } | timeout 60 "$1" -p "$2"; }
+			ask "$1" "$2" "$3" "EVAL \"while true do end\" 0" &
 			sleep 10
-			ask 'SCRIPT KILL'
-		} >/dev/null 2>&1 &
+			ask "$1" "$2" "$3" "SCRIPT KILL"
+			wait' busy "$cli" "$port" "$auth"
 		until_so 'Redis still answers' is_busy
 		verified 'Redis does not answer PING, or that it is busy'
 		;;
