@@ -262,7 +262,7 @@ pair "cache" {
   failover {
     #failover#
   }
-  drill "power-off" {
+  drill "kill-both" {
     #drill#
   }
   drill "monday-morning" {

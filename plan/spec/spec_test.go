@@ -437,7 +437,7 @@ func TestDrills(t *testing.T) {
     max_outage      = "500ms"
     max_lost_writes = 0
   }
-  drill "power-off" {}
+  drill "kill-both" {}
   drill "monday-morning" {
     summary    = "both of them, one after the other"
     max_outage = "1h"
@@ -463,7 +463,7 @@ func TestDrills(t *testing.T) {
 	none := 0
 	want := []Drill{
 		{Name: "kill-redis", MaxOutage: 500 * time.Millisecond, MaxLostWrites: &none},
-		{Name: "power-off"},
+		{Name: "kill-both"},
 		{
 			Name: "monday-morning", Summary: "both of them, one after the other", MaxOutage: time.Hour,
 			Steps: []DrillStep{
