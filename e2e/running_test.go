@@ -117,12 +117,16 @@ func TestDrills(t *testing.T) {
 	t.Run("interrupted", func(t *testing.T) {
 		p := p.in(t)
 		for _, moment := range []string{"steady_state", "fault_injected", "recovery_start"} {
+			dir := t.TempDir()
 			o := p.watch(func(hapair *os.Process, e event) {
 				if e.Type == moment {
 					hapair.Signal(os.Interrupt)
 				}
-			}, "drill", "kill-redis").exits(130)
-			o.says(`"verdict":"inconclusive"`, "ended early: interrupted")
+			}, "drill", "kill-redis", "--report-dir", dir).exits(130)
+			o.says(`"verdict":"inconclusive"`, "ended early: interrupted", `"type":"report"`)
+			if page, err := os.ReadFile(filepath.Join(dir, "report.html")); err != nil || !strings.Contains(string(page), "ended early: interrupted") {
+				t.Errorf("the report says nothing of the interruption: %v", err)
+			}
 			report(p, nil)
 		}
 	})

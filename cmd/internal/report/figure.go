@@ -293,15 +293,12 @@ func newBand(f frame, from, to drill.Millis, class, label string) band {
 // mark lays the events out, and finds out how much room their labels take. What
 // another figure has shown is left out, but for the fault and its end.
 func (g *figure) mark(r *drill.Result, f, seen frame) {
-	wide, narrow := newShelf(widePlot), newShelf(narrowPlot)
-	rows := 0
 	for _, e := range r.Timeline {
-		if !f.contains(e.At) || e.Type == drill.SteadyState { // that is no moment
-			continue
+		m := mark{X: f.at(e.At), Class: tones[e.Type], Label: sinceFault(e.At)}
+		if !f.contains(e.At) || e.Type == drill.SteadyState || m.Class == "" && seen.contains(e.At) {
+			continue // the steady state is no moment
 		}
-		m := mark{X: f.at(e.At), Label: sinceFault(e.At)}
 		m.Title = strings.TrimSpace(m.Label + " " + e.Host + " " + e.Text)
-		m.Class = tones[e.Type]
 		switch e.Type {
 		case drill.FaultInjected:
 			if m.Label = "fault"; e.At > 0 { // not the first one
@@ -316,22 +313,35 @@ func (g *figure) mark(r *drill.Result, f, seen frame) {
 		case drill.Recovered:
 			m.Label += " recovered"
 		}
-		if m.Class == "" && seen.contains(e.At) {
-			continue
-		}
-		m.Left = narrow.beyond(m.X, m.Label)
-		row, ok := wide.put(m.X, m.Label, m.Left)
-		if ok {
-			m.Wide = !narrow.putIn(row, m.X, m.Label, m.Left)
-			rows = max(rows, row+1)
-		} else {
-			m.Label = ""
-		}
-		m.Y = row
+		m.Left = reach(m.X, m.Label, false, narrowPlot).to > narrowPlot+labelGap
 		g.Marks = append(g.Marks, m)
 	}
-	for i := range g.Marks {
-		g.Marks[i].Y = (g.Marks[i].Y+1)*labelHeight - 4
+	wide, narrow := shelf{plot: widePlot}, shelf{plot: narrowPlot}
+	rows := 0
+	put := func(m *mark) {
+		// Rather a row further down than no room on a telephone.
+		for _, m.Wide = range []bool{false, true} {
+			for row := range labelRows {
+				if wide.fits(row, m) && (m.Wide || narrow.fits(row, m)) {
+					wide.put(row, m)
+					if !m.Wide {
+						narrow.put(row, m)
+					}
+					m.Y = (row+1)*labelHeight - 4
+					rows = max(rows, row+1)
+					return
+				}
+			}
+		}
+		m.Label = ""
+	}
+	// Those that stand out come first: not all may have room.
+	for _, loud := range []bool{true, false} {
+		for i := range g.Marks {
+			if (g.Marks[i].Class != "") == loud {
+				put(&g.Marks[i])
+			}
+		}
 	}
 	g.Top = rows*labelHeight + 4
 }
@@ -339,43 +349,32 @@ func (g *figure) mark(r *drill.Result, f, seen frame) {
 // shelf is where labels stand side by side in a few rows.
 type shelf struct {
 	plot  float64 // pixels across
-	taken [labelRows]float64
+	taken [labelRows][]extent
 }
 
-func newShelf(plot float64) *shelf { return &shelf{plot: plot} }
-
-// put finds the first row with room for a label at x.
-func (s *shelf) put(x percent, label string, left bool) (row int, ok bool) {
-	for row := range s.taken {
-		if s.putIn(row, x, label, left) {
-			return row, true
-		}
-	}
-	return 0, false
-}
-
-// putIn puts a label into a row if it has room for it.
-func (s *shelf) putIn(row int, x percent, label string, left bool) bool {
-	from, width := float64(x)/100*s.plot, labelWidth(label)
-	if left {
-		from -= width
-	}
-	if from < s.taken[row] || from+width > s.plot+labelGap {
-		return false
-	}
-	s.taken[row] = from + width
-	return true
-}
-
-// beyond reports whether a label right of x would not end in the plot.
-func (s *shelf) beyond(x percent, label string) bool {
-	return float64(x)/100*s.plot+labelWidth(label) > s.plot+labelGap
-}
+// extent is the room of a label across, in pixels.
+type extent struct{ from, to float64 }
 
 const labelGap = 8
 
-func labelWidth(label string) float64 {
-	return digitWidth*float64(utf8.RuneCountInString(label)) + labelGap
+// reach is the room that a label at x takes.
+func reach(x percent, label string, left bool, plot float64) extent {
+	at, width := float64(x)/100*plot, digitWidth*float64(utf8.RuneCountInString(label))+labelGap
+	if left {
+		return extent{at - width, at}
+	}
+	return extent{at, at + width}
+}
+
+// fits reports whether a row has room for the label of a mark.
+func (s *shelf) fits(row int, m *mark) bool {
+	e := reach(m.X, m.Label, m.Left, s.plot)
+	overlaps := func(other extent) bool { return e.from < other.to && other.from < e.to }
+	return e.from >= 0 && e.to <= s.plot+labelGap && !slices.ContainsFunc(s.taken[row], overlaps)
+}
+
+func (s *shelf) put(row int, m *mark) {
+	s.taken[row] = append(s.taken[row], reach(m.X, m.Label, m.Left, s.plot))
 }
 
 // mostPoints of a curve: more could not be told apart.

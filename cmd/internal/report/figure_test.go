@@ -113,30 +113,31 @@ func TestLabelsHaveRoom(t *testing.T) {
 	slices.SortFunc(r.Timeline, func(a, b drill.Event) int { return int(a.At - b.At) })
 	for _, plot := range []float64{widePlot, narrowPlot} {
 		g := draw(r, frame{ms(-1000), ms(5000)}, frame{}, "x", "x")
-		rows := map[int][]mark{}
+		rows := map[int][]extent{}
 		shown := 0
 		for _, m := range g.Marks {
 			if m.Label == "" || m.Wide && plot == narrowPlot {
 				continue
 			}
 			shown++
-			rows[m.Y] = append(rows[m.Y], m)
+			rows[m.Y] = append(rows[m.Y], reach(m.X, m.Label, m.Left, plot))
 		}
 		if shown < 5 || len(rows) > labelRows || len(g.Marks) < 200 {
 			t.Errorf("%d of %d marks have a label, in %d rows", shown, len(g.Marks), len(rows))
 		}
 		for _, row := range rows {
+			slices.SortFunc(row, func(a, b extent) int { return int(a.from - b.from) })
 			end := 0.0
-			for _, m := range row {
-				from := float64(m.X) / 100 * plot
-				if m.Left {
-					from -= labelWidth(m.Label)
+			for _, e := range row {
+				if e.from < end-1e-9 || e.to > plot+labelGap {
+					t.Errorf("a label stands from %.0f to %.0f; the one before it ends at %.0f, the plot at %.0f", e.from, e.to, end, plot)
 				}
-				if to := from + labelWidth(m.Label); from < end || to > plot+labelGap {
-					t.Errorf("%q stands from %.0f to %.0f; the one before it ends at %.0f, the plot at %.0f", m.Label, from, to, end, plot)
-				} else {
-					end = to
-				}
+				end = e.to
+			}
+		}
+		for _, m := range g.Marks {
+			if m.Class != "" && m.Label == "" {
+				t.Errorf("%s has no label", m.Title)
 			}
 		}
 	}

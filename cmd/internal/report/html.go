@@ -200,6 +200,9 @@ func sentence(r *Report) string {
 	}
 	total := len(r.Results)
 	of := fmt.Sprintf("%d of %s", count[r.Verdict], plural(total, noun))
+	if total == 1 {
+		of = "the drill"
+	}
 	switch r.Verdict {
 	case drill.Passed:
 		return "All is as promised: " + of + " passed."
