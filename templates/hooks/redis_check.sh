@@ -133,6 +133,9 @@ while :; do
 	if [ "$tries" -ge "$check_retries" ]; then
 		has_vip || :
 		log error "Redis is $my_state: stopping keepalived"
+		# A failed check takes the VIP away at once. The clients of a frozen Redis
+		# are told before, or they would wait in silence.
+		[ "$my_state" != hung ] || systemctl kill --signal=KILL "$redis_unit" || :
 		systemctl --no-block stop "$keepalived_unit"
 		exit 1
 	fi
