@@ -238,7 +238,17 @@ func BenchmarkFirstApply(b *testing.B) {
 func (p *testPair) drill(names ...string) []*drill.Result {
 	p.t.Helper()
 	o := p.hapair(append([]string{"drill", "--json"}, names...)...)
-	var results []*drill.Result
+	results := p.results(o)
+	o.exits(0)
+	if len(results) == 0 {
+		p.t.Fatalf("no results\n%s", o)
+	}
+	return results
+}
+
+// results are those that a hapair drill --json printed.
+func (p *testPair) results(o *outcome) (results []*drill.Result) {
+	p.t.Helper()
 	for _, e := range o.events() {
 		if e.Type != "drill_result" {
 			continue
@@ -248,10 +258,6 @@ func (p *testPair) drill(names ...string) []*drill.Result {
 			p.t.Fatal(err)
 		}
 		results = append(results, r)
-	}
-	o.exits(0)
-	if len(results) == 0 {
-		p.t.Fatalf("no results\n%s", o)
 	}
 	return results
 }

@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hapair/plan/drill"
+)
+
+// TestCatalogue runs every drill but the documented ones, which TestDrills has,
+// on a pair that has all that a drill can need: a password, and a filesystem of
+// its own for the data. Drills measure time: nothing else runs beside them.
+func TestCatalogue(t *testing.T) {
+	p := newPair(t, "catalogue", edited(t, quickstart(t),
+		`pair "quickstart" {`, "variable \"secret\" {\n  type      = string\n  sensitive = true\n}\n\npair \"quickstart\" {",
+		"  redis {", "  redis {\n    password = var.secret",
+		`sync_timeout = "10s"`, "sync_timeout = \"10s\"\n    gateway      = \"192.168.1.1\""))
+	p.env = append(p.env, "HAPAIR_VAR_secret=changeit", "REDISCLI_AUTH=changeit")
+	for _, host := range []string{"a", "b"} {
+		p.sh(host, "mkdir /usr/local/redis; mount -t tmpfs -o size=300m tmpfs /usr/local/redis")
+	}
+	p.apply()
+	p.redis("SET", "written", "before")
+
+	// Two hosts alone cannot be safe in a partition. One that is cut off from the
+	// gateway, too, knows within bounds; between two that see it nobody decides.
+	partitions := map[string]struct {
+		most    time.Duration // that both are writable
+		excused []string      // rules
+	}{
+		"isolate-primary": {4 * time.Second, []string{"one_writer"}},
+		"cut-peer-link":   {15 * time.Second, []string{"one_writer", "lost_late"}},
+	}
+	for _, d := range drill.Catalogue() {
+		if d.Case != 0 {
+			continue
+		}
+		t.Run(d.Name, func(t *testing.T) {
+			p := p.in(t)
+			o := p.hapair("drill", d.Name, "--i-know", "--json")
+			results := p.results(o)
+			if len(results) != 1 {
+				t.Fatalf("%d results\n%s", len(results), o)
+			}
+			r := results[0]
+			t.Logf("%-16s %s  outage: eager %s, ordinary %s  lost %d of %d  both writable %s", r.Drill, r.Verdict,
+				r.Outage(drill.Eager), r.Outage(drill.Ordinary), r.Ledger.Lost, r.Ledger.Acknowledged, r.DualWritable)
+			for _, dev := range r.Deviations {
+				if !slices.Contains(partitions[d.Name].excused, dev.Rule) {
+					t.Errorf("%s", dev)
+				}
+			}
+			if most := partitions[d.Name].most; r.DualWritable.Duration() > most {
+				t.Errorf("both hosts took writes for %s, bounded by %v", r.DualWritable, most)
+			}
+			if r.Verdict != drill.Passed && r.Verdict != drill.Deviated {
+				t.Errorf("%s: %s", r.Verdict, r.Reason)
+			}
+			p.nothingLeft()
+			p.settled()
+			p.reads("written", "before")
+		})
+	}
+
+	// With hapair killed, a timer on the host ends the fault; or the next drill
+	// does, whichever is first.
+	kill := func(p *testPair, name string) {
+		p.t.Helper()
+		p.watch(func(hapair *os.Process, e event) {
+			if e.Type == "fault_verified" {
+				hapair.Kill()
+			}
+		}, "drill", name, "--i-know").exits(-1)
+	}
+	t.Run("the host undoes it", func(t *testing.T) {
+		p := p.in(t)
+		struck := p.standing().primary
+		kill(p, "kill-both")
+		if timers := p.sh(struck, "systemctl list-timers --all --no-legend"); !strings.Contains(timers, "hapair-quickstart-drill.timer") {
+			t.Fatalf("no timer on %s:\n%s", struck, timers)
+		}
+		p.sh(struck, "systemctl start hapair-quickstart-drill.service") // as when its time has come
+		p.heals()
+		p.sh(struck, "systemctl stop hapair-quickstart-drill.timer")
+		p.nothingLeft()
+	})
+	t.Run("the next drill undoes it", func(t *testing.T) {
+		p := p.in(t)
+		kill(p, "block-vrrp")
+		p.eventually("one host serves", func() bool {
+			out, err := p.tryRedis("SET", "since", "then")
+			return err == nil && strings.HasSuffix(out, "OK")
+		})
+		o := p.hapair("drill", "initial-state", "--json")
+		o.says("block-vrrp of an earlier drill was still on")
+		p.heals()
+		p.nothingLeft()
+	})
+	p.settled()
+	p.reads("written", "before")
+}
+
+// nothingLeft fails the test if a drill left anything on the hosts.
+func (p *testPair) nothingLeft() {
+	p.t.Helper()
+	for _, host := range []string{"a", "b"} {
+		if left := p.sh(host, `
+			ls -d /run/hapair/quickstart/drill 2>/dev/null || :
+			systemctl list-units --all --no-legend 'hapair-quickstart-drill*'
+			nft list tables | grep drill || :
+			ls -d /usr/local/redis/.hapair-drill-fill /usr/local/redis/conf/auth.drill 2>/dev/null || :
+			ps -e -o stat=,comm= | grep '^T.*redis' || :`); left != "" {
+			p.t.Errorf("left on %s by a drill:\n%s", host, left)
+		}
+	}
+}
