@@ -17,7 +17,7 @@ func TestCatalogue(t *testing.T) {
 	p := newPair(t, "catalogue", edited(t, quickstart(t),
 		`pair "quickstart" {`, "variable \"secret\" {\n  type      = string\n  sensitive = true\n}\n\npair \"quickstart\" {",
 		"  redis {", "  redis {\n    password = var.secret",
-		`sync_timeout = "10s"`, "sync_timeout = \"10s\"\n    gateway      = \"192.168.1.1\""))
+		`sync_timeout = "10s"`, "sync_timeout = \"10s\"\n    gateway      = \""+gateway+"\""))
 	p.env = append(p.env, "HAPAIR_VAR_secret=changeit", "REDISCLI_AUTH=changeit")
 	for _, host := range []string{"a", "b"} {
 		p.sh(host, "mkdir /usr/local/redis; mount -t tmpfs -o size=300m tmpfs /usr/local/redis")

@@ -25,6 +25,7 @@ const (
 	addressA = "192.168.1.218"
 	addressB = "192.168.1.219"
 	vip      = "192.168.1.220"
+	gateway  = "192.168.1.1"
 )
 
 // testLab is fresh hosts for one test.
@@ -37,7 +38,7 @@ type testLab struct {
 // below them. They go with the test, and speak when it fails.
 func newLab(t testing.TB, name string, hosts ...string) *testLab {
 	t.Helper()
-	cfg := lab.Config{Name: ours + name, Reserved: []netip.Addr{netip.MustParseAddr(vip)}}
+	cfg := lab.Config{Name: ours + name, Gateway: netip.MustParseAddr(gateway), Reserved: []netip.Addr{netip.MustParseAddr(vip)}}
 	for i, host := range hosts {
 		h := lab.Host{Name: host, Interface: "eth0", Address: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, 1, byte(10 + i)}), 24)}
 		switch host {
