@@ -74,7 +74,7 @@ nothing but an outage. The others need --i-know.`,
 	cmd.Flags().IntVar(&o.times, "times", 1, "run each drill `N` times; the median, the 99th percentile and the worst are shown")
 	cmd.Flags().StringVar(&o.reportDir, "report-dir", "", "write report.html, junit.xml and report.json to this `DIR` in the end, whatever came of the drills")
 	cmd.Flags().IntVar(&o.writers, "writers", drill.DefaultLoad.Eager, "eager writers, `N`; two ordinary ones write beside them")
-	cmd.Flags().IntVar(&o.rate, "rate", drill.DefaultLoad.Rate, "writes per second of each writer, `R`")
+	cmd.Flags().IntVar(&o.rate, "rate", drill.DefaultLoad.Rate, "writes per second of each writer, `R`; above 1000 a writer no longer waits for one answer before the next write")
 	cmd.AddCommand(newCmdDrillList(a))
 	return cmd
 }
