@@ -87,6 +87,18 @@ func TestCatalogue(t *testing.T) {
 		p.sh(struck, "systemctl stop hapair-quickstart-drill.timer")
 		p.nothingLeft()
 	})
+	t.Run("one at a time", func(t *testing.T) {
+		p := p.in(t)
+		second := ""
+		p.watch(func(_ *os.Process, e event) {
+			if e.Type == "steady_state" {
+				second = p.hapair("drill", "initial-state").exits(drill.ExitInconclusive).String()
+			}
+		}, "drill", "initial-state").exits(0)
+		if !strings.Contains(second, "another drill is under way on") {
+			t.Errorf("the second drill said\n%s", second)
+		}
+	})
 	t.Run("the next drill undoes it", func(t *testing.T) {
 		p := p.in(t)
 		kill(p, "block-vrrp")

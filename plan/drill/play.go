@@ -192,9 +192,6 @@ func (r *run) await(ctx context.Context, s Step) error {
 		limit = min(2*r.res.Objective.MaxOutage.Duration()+awaitExtra, awaitMost)
 	}
 	began := r.clock.now()
-	if s.Expect == Moved && s.Within == 0 {
-		began = max(began, r.fault)
-	}
 	met, seen, err := r.meets(ctx, s, began+limit)
 	if err != nil || met {
 		return err

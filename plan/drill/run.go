@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,7 +103,7 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 	}
 	for i := range r.tracks {
 		r.tracks[i] = &track{host: s.Hosts[i].Name, timeline: r.timeline}
-		r.watches[i] = newWatch(b.Pair.Host(i), r.vips, r.tracks[i], r.clock)
+		r.watches[i] = newWatch(b.Pair.Host(i), path.Join(b.Pair.Layout().Run(), "drill.lock"), r.vips, r.tracks[i], r.clock)
 		r.rigs[i] = rig{host: b.Pair.Host(i), layout: b.Pair.Layout(), drill: d.Name + "-" + r.keys.id, limit: undoAfter + d.waits()}
 	}
 	r.res = &Result{
@@ -122,6 +123,19 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 
 // perform is the drill, step by step.
 func (r *run) perform(ctx context.Context) error {
+	asked := ctx
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	stopWatching := r.watch(ctx, fail)
+	defer stopWatching()
+	if err := r.watched(ctx); err != nil {
+		// What is wrong with the pair is the better answer, if anything is.
+		var why *inconclusive
+		if unwell := r.examine(asked); !errors.As(err, &why) && errors.As(unwell, &why) {
+			return unwell
+		}
+		return err
+	}
 	if err := r.examine(ctx); err != nil {
 		return err
 	}
@@ -129,10 +143,8 @@ func (r *run) perform(ctx context.Context) error {
 		return err
 	}
 	defer r.clean(ctx)
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	stopWatching := r.watch(ctx, fail)
-	defer stopWatching()
+	stopSampling := r.sample(ctx)
+	defer stopSampling()
 	stopWriting := r.write(ctx)
 	defer stopWriting()
 
@@ -143,6 +155,7 @@ func (r *run) perform(ctx context.Context) error {
 		return err
 	}
 	stopWriting()
+	stopSampling()
 	stopWatching()
 	return r.balance(ctx)
 }
@@ -304,23 +317,48 @@ func (r *run) client(w dialer, d deadlines) *redisctl.Client {
 	})
 }
 
-// watch starts all that looks at the hosts. What it returns stops it, and may
-// be called again. A watch that breaks fails the drill.
+// watch starts what looks from inside the hosts, and keeps other drills off
+// them. What it returns stops it, and may be called again. A watch that breaks
+// fails the drill.
 func (r *run) watch(ctx context.Context, fail context.CancelCauseFunc) (stop func()) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var all sync.WaitGroup
+	for _, w := range r.watches {
+		all.Go(func() {
+			if err := w.run(watching); err != nil {
+				fail(err)
+			}
+		})
+	}
+	return func() { cancel(); all.Wait() }
+}
+
+// watched waits until both hosts are.
+func (r *run) watched(ctx context.Context) error {
+	for _, w := range r.watches {
+		select {
+		case <-w.ready:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(examineTimeout):
+			return fmt.Errorf("watch the VIP on %s: no answer within %v", w.host, examineTimeout)
+		}
+	}
+	return nil
+}
+
+// sample starts to ask both Redis what they are. What it returns stops it, and
+// may be called again.
+func (r *run) sample(ctx context.Context) (stop func()) {
+	sampling, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var all sync.WaitGroup
 	for i := range r.tracks {
 		s := &sampler{
 			track: r.tracks[i], clock: r.clock, keys: r.keys,
 			connect: func(c Client) *redisctl.Client { return r.client(r.dial[i], patience[c]) },
 		}
-		all.Go(func() { s.look(watching) })
-		all.Go(func() { s.write(watching) })
-		all.Go(func() {
-			if err := r.watches[i].run(watching); err != nil {
-				fail(err)
-			}
-		})
+		all.Go(func() { s.look(sampling) })
+		all.Go(func() { s.write(sampling) })
 	}
 	return func() { cancel(); all.Wait() }
 }
@@ -352,15 +390,6 @@ func (r *run) write(ctx context.Context) (stop func()) {
 
 // settleIn waits until everything is measured and the writers write steadily.
 func (r *run) settleIn(ctx context.Context) error {
-	for _, w := range r.watches {
-		select {
-		case <-w.ready:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(examineTimeout):
-			return fmt.Errorf("watch the VIP on %s: no answer within %v", w.host, examineTimeout)
-		}
-	}
 	if err := sleep(ctx, warmUp); err != nil {
 		return err
 	}

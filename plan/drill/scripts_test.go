@@ -246,7 +246,7 @@ func TestWatchScript(t *testing.T) {
 	c := clock{time.Now()}
 	tl := &timeline{events: Quiet{}}
 	tr := &track{host: "a", timeline: tl}
-	w := newWatch(h, []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
+	w := newWatch(h, pipe+".lock", []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
 	ctx, stop := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -303,9 +303,38 @@ func TestWatchScript(t *testing.T) {
 	}
 }
 
+// One drill at a time: the second one is told so, and may begin once the first
+// has ended.
+func TestOneWatchAtATime(t *testing.T) {
+	h := hostWith(t, map[string]string{"ip": "case $* in *monitor*) exec sleep 60 ;; esac"})
+	lock := filepath.Join(t.TempDir(), "lock")
+	watching := func() (w *watch, end func() error) {
+		w = newWatch(h, lock, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.run(ctx) }()
+		return w, func() error { stop(); return <-ended }
+	}
+	first, end := watching()
+	<-first.ready
+	second := newWatch(h, lock, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	var why *inconclusive
+	if err := second.run(t.Context()); !errors.As(err, &why) || why.reason != "another drill is under way on a" {
+		t.Errorf("got %v", err)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+	third, end := watching()
+	<-third.ready
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWatchThatBreaks(t *testing.T) {
 	h := hostWith(t, map[string]string{"ip": "exit 1"})
-	w := newWatch(h, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	w := newWatch(h, filepath.Join(t.TempDir(), "lock"), nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 	err := w.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "ip monitor has ended") {
 		t.Errorf("got %v", err)

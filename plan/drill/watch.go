@@ -26,6 +26,7 @@ const pingEvery = 100 * time.Millisecond
 // goes, and how far the host's clock is from the controller's.
 type watch struct {
 	host  remote.Host
+	lock  string // path of the file on the host that one drill at a time can lock
 	vips  []netip.Addr
 	track *track
 	clock clock
@@ -38,8 +39,8 @@ type watch struct {
 	trip   time.Duration // of the exchange that told the offset; 0: none yet
 }
 
-func newWatch(h remote.Host, vips []netip.Addr, t *track, c clock) *watch {
-	return &watch{host: h, vips: vips, track: t, clock: c, held: map[netip.Addr]bool{}, ready: make(chan struct{})}
+func newWatch(h remote.Host, lock string, vips []netip.Addr, t *track, c clock) *watch {
+	return &watch{host: h, lock: lock, vips: vips, track: t, clock: c, held: map[netip.Addr]bool{}, ready: make(chan struct{})}
 }
 
 // run watches until stop ends; that is no error.
@@ -60,7 +61,7 @@ func (w *watch) run(stop context.Context) error {
 		time.AfterFunc(closeTimeout, cancel)
 	})
 	defer unhook()
-	argv := []string{"sh", "-c", watchScript, "watch"}
+	argv := []string{"sh", "-c", watchScript, "watch", w.lock}
 	for _, vip := range w.vips {
 		argv = append(argv, vip.String())
 	}
@@ -72,8 +73,12 @@ func (w *watch) run(stop context.Context) error {
 	if stop.Err() != nil {
 		return nil
 	}
-	if err == nil {
+	var exit *remote.ExitError
+	switch {
+	case err == nil:
 		err = errors.New("it ended by itself")
+	case errors.As(err, &exit) && exit.Code == 75: // EX_TEMPFAIL of sysexits.h
+		return &inconclusive{fmt.Sprintf("another drill is under way on %s", w.host)}
 	}
 	return fmt.Errorf("watch the VIP on %s: %w", w.host, err)
 }

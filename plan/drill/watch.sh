@@ -1,6 +1,9 @@
 # Watches which VIPs are on this host, for as long as somebody asks.
 #
-#   sh -c "$(cat watch.sh)" watch VIP...
+#   sh -c "$(cat watch.sh)" watch LOCK VIP...
+#
+# There is one watch at a time, and so one drill: it has the lock on the file
+# LOCK for as long as it lives. Exit code 75: another one has it.
 #
 # Prints each change of an address as `ip -o -ts monitor address` does, in UTC.
 # Standard input holds questions, one a line:
@@ -12,7 +15,11 @@
 set -eu
 export LC_ALL=C TZ=UTC0
 
-ip -o -ts monitor address </dev/null &
+exec 9>"$1"
+shift
+flock -n 9 || exit 75
+
+ip -o -ts monitor address </dev/null 9>&- &
 monitor=$!
 trap 'kill "$monitor" 2>/dev/null || :' EXIT
 trap 'exit 129' HUP INT TERM

@@ -559,6 +559,7 @@ let_go() {
 # primary and its data is newer.
 follow() {
 	deadline "$1"
+	waits=no
 	while ! has_vip; do
 		observe my
 		case $my_state in
@@ -588,7 +589,8 @@ follow_once() {
 			fence my || :
 			hold "$peer_name was promoted at the same time, to rank $peer_rank, and has the VIP"
 		else
-			log warning "$peer_name is primary with older data (rank $peer_rank, ours is $my_rank): it has to step down"
+			[ "$waits" = yes ] || log warning "$peer_name is primary with older data (rank $peer_rank, ours is $my_rank): it has to step down"
+			waits=yes
 		fi
 		return 1
 		;;
