@@ -227,9 +227,9 @@ func TestFaultEndsWithItsContext(t *testing.T) {
 const ip = `
 case "$*" in
 "-o -ts monitor address")
-	trap 'rm -f "$PIPE.here"; exit 0' TERM
+	trap 'kill "$!"; rm -f "$PIPE.here"; exit 0' TERM
 	: >"$PIPE.here"
-	while :; do cat "$PIPE" & wait $!; done ;;
+	while :; do cat "$PIPE" & wait "$!"; done ;;
 "-o address show to 192.168.1.220")
 	echo '2: eth3    inet 192.168.1.220/32 scope global eth3\       valid_lft forever preferred_lft forever' ;;
 "-o address show to fd00::220") ;;
