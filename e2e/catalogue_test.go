@@ -17,7 +17,10 @@ func TestCatalogue(t *testing.T) {
 	p := newPair(t, "catalogue", edited(t, quickstart(t),
 		`pair "quickstart" {`, "variable \"secret\" {\n  type      = string\n  sensitive = true\n}\n\npair \"quickstart\" {",
 		"  redis {", "  redis {\n    password = var.secret",
-		`sync_timeout = "10s"`, "sync_timeout = \"10s\"\n    gateway      = \""+gateway+"\""))
+		`sync_timeout = "10s"`, "sync_timeout = \"10s\"\n    gateway      = \""+gateway+"\"\n  }\n"+
+			// With a gateway, a primary that has lost its replica takes no writes
+			// until its next check.
+			"  drill \"kill-replica\" {\n    max_outage = \"1s\""))
 	p.env = append(p.env, "HAPAIR_VAR_secret=changeit", "REDISCLI_AUTH=changeit")
 	for _, host := range []string{"a", "b"} {
 		p.sh(host, "mkdir /usr/local/redis; mount -t tmpfs -o size=300m tmpfs /usr/local/redis")

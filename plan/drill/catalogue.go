@@ -63,7 +63,7 @@ func Catalogue() []Drill {
 			judge:   judgeFailover,
 		},
 		{
-			Name: "busy-redis", MaxLost: &none, MaxOutage: 11 * time.Second,
+			Name: "busy-redis", MaxLost: &none, MaxOutage: 15 * time.Second,
 			Summary: "keep the primary's Redis busy with a script for 10 s",
 			Expect:  "busy is alive: the primary and the VIP stay",
 			Steps:   []Step{{Fault: BusyRedis}, {Wait: 10 * time.Second}, {Expect: Served, Within: 5 * time.Second}, {Recover: true}},
