@@ -131,9 +131,14 @@ func (r *run) perform(ctx context.Context) error {
 	if err := r.watched(ctx); err != nil {
 		// What is wrong with the pair is the better answer, if anything is.
 		var why *inconclusive
-		if unwell := r.examine(asked); !errors.As(err, &why) && errors.As(unwell, &why) {
-			return unwell
+		if !errors.As(err, &why) && errors.As(r.examine(asked), &why) {
+			return why
 		}
+		return err
+	}
+	// What is left of an earlier drill is ours to end only now: no other one is
+	// under way.
+	if err := r.clearLeft(ctx); err != nil {
 		return err
 	}
 	if err := r.examine(ctx); err != nil {
@@ -163,9 +168,6 @@ func (r *run) perform(ctx context.Context) error {
 // examine refuses a pair that is not whole, and finds out who is who.
 func (r *run) examine(ctx context.Context) error {
 	s := r.Pair.Spec()
-	if err := r.clearLeft(ctx); err != nil {
-		return err
-	}
 	deadline := time.Now().Add(examineTimeout)
 	for {
 		state := r.Pair.Observe(ctx)

@@ -309,6 +309,18 @@ func swap(s *sim) {
 	s.follow(0)
 }
 
+// A drill that is refused because of another one leaves that one's faults alone.
+func TestAnotherDrillIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		s.locked = true
+		r, _ := runOn(t, s, t.Context(), "kill-redis")
+		if r.Verdict != Inconclusive || !strings.HasPrefix(r.Reason, "another drill is under way on ") || len(s.ended) > 0 {
+			t.Errorf("%s: %q; %v", r.Verdict, r.Reason, s.ended)
+		}
+	})
+}
+
 func TestNotes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim()

@@ -42,6 +42,7 @@ type sim struct {
 	broken   error // of Recover
 	silent   bool  // nothing answers for the VIP where it was: connections hang
 	impostor bool  // it is the other Redis that answers at the VIP
+	locked   bool  // another drill is under way
 	remote   bool  // the controller reaches Redis through SSH only
 	// What else goes wrong: once the peer has taken over, and once the struck
 	// host is back.
@@ -328,6 +329,9 @@ func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) 
 	}
 	if c.Name != "watch the VIP" {
 		return remote.Result{}, fmt.Errorf("%s: %s: not known", h, c.Name)
+	}
+	if h.sim.locked {
+		return remote.Result{}, &remote.ExitError{Host: h.String(), Code: 75}
 	}
 	h.mu.Lock()
 	h.watch = c.Stdout
