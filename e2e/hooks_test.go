@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"text/template"
 	"time"
 )
 
@@ -54,6 +56,40 @@ func TestHooksHistories(t *testing.T) {
 			w.heal()
 		})
 	}
+}
+
+// TestGate has clients come to a VIP whose Redis has let them go, before the VIP
+// leaves: they are refused, not kept.
+func TestGate(t *testing.T) {
+	w := newHooksWorld(t, ours+"hg", redisServer(t), rand.New(rand.NewPCG(1, 0)))
+	a, b := w.hosts[0], w.hosts[1]
+	serves := func(h, other *hooksHost) {
+		t.Helper()
+		w.eventually(h.name+" serves behind the VIP", func() bool {
+			w.vrrp()
+			return h.vip && other.client("SET", "key", h.name) == "OK"
+		})
+	}
+	serves(a, b)
+	w.eventually("b is in sync", func() bool {
+		return strings.Contains(b.redis("INFO", "replication"), "master_link_status:up")
+	})
+	a.hook("release.sh")
+	if got := b.client("PING"); !strings.Contains(got, "refused") && !strings.Contains(got, "reset") {
+		t.Errorf("the VIP is still on a, which has handed over: a client is told %q, want to be refused", got)
+	}
+	if got := a.redis("PING"); got != "PONG" {
+		t.Errorf("the Redis of a answers its own host %q, want PONG", got)
+	}
+	a.stopKeepalived()
+	serves(b, a)
+	a.startKeepalived()
+	w.eventually("a follows b", func() bool {
+		w.vrrp()
+		return strings.Contains(a.redis("INFO", "replication"), "master_link_status:up")
+	})
+	b.stopKeepalived()
+	serves(a, b)
 }
 
 // hooksWorld is two network namespaces on a bridge, a Redis and a folder of
@@ -127,6 +163,7 @@ func newHooksWorld(t *testing.T, id, server string, rng *rand.Rand) *hooksWorld 
 	}
 	for i, h := range w.hosts {
 		h.install(w.hosts[1-i])
+		h.guard()
 		h.startRedis()
 	}
 	for _, h := range w.hosts {
@@ -325,7 +362,7 @@ func (w *hooksWorld) heal() {
 		served, holds, cannotTell := 0, 0, true
 		for i, h := range w.hosts {
 			info := h.redis("INFO", "replication")
-			if h.vip && strings.Contains(info, "role:master") &&
+			if h.vip && strings.Contains(info, "role:master") && w.hosts[1-i].client("PING") == "PONG" &&
 				strings.Contains(w.hosts[1-i].redis("INFO", "replication"), "master_link_status:up") {
 				served++
 			}
@@ -386,13 +423,33 @@ func (h *hooksHost) install(peer *hooksHost) {
 		h.write("hooks/"+filepath.Base(s), string(content))
 	}
 	h.write("bin/systemctl", "#!/bin/sh\ncase \"$*\" in *stop*) : >"+h.path("asked-to-stop")+" ;; esac\n")
-	h.write("hooks/pair.conf", fmt.Sprintf(`pair=x self_name=%s self=%s peer_name=%s peer=%s vip=%s vips=%s/32 interface=eth3 port=6379
+	h.write("hooks/pair.conf", fmt.Sprintf(`pair=x self_name=%s self=%s peer_name=%s peer=%s vip=%s vips=%s/32 interface=eth3 port=6379 guard=hapair_x
 cli=%s auth='' data=%s data_files='dump.rdb appendonly.aof appendonlydir' rank_file=%s/hapair-rank owner=root:root
 run=%s state_log=%s hooks=%s redis_unit=redis keepalived_unit=keepalived
 check_timeout=2 check_retries=0 retry_delay=0.1 peer_timeout=0.5 sync_timeout=2 follow_timeout=1 handed_timeout=1 stale_limit=5
 gateway='' durability=available can_pause=yes can_kill_type=yes
 `, h.name, h.addr, peer.name, peer.addr, hooksVIP, hooksVIP, "redis-cli", h.path("data"), h.path("data"),
 		h.path("run"), h.path("state.log"), h.path("hooks")))
+}
+
+// guard loads the rules that apply puts on a host.
+func (h *hooksHost) guard() {
+	rules, err := template.ParseFiles("../templates/guard.nft.tmpl")
+	if err != nil {
+		h.w.t.Fatal(err)
+	}
+	var out strings.Builder
+	err = rules.Execute(&out, map[string]any{
+		"Pair": "x", "GuardTable": "hapair_x", "Interface": "eth3",
+		"VIPs": []netip.Prefix{netip.MustParsePrefix(hooksVIP + "/32")}, "Redis": map[string]int{"Port": 6379},
+	})
+	if err != nil {
+		h.w.t.Fatal(err)
+	}
+	h.write("guard.nft", out.String())
+	if out, err := h.in("nft", "-f", h.path("guard.nft")); err != nil {
+		h.w.t.Fatalf("load the guard's rules: %v\n%s", err, out)
+	}
 }
 
 func (h *hooksHost) write(rel, content string) {
@@ -441,6 +498,11 @@ func (h *hooksHost) check() bool {
 func (h *hooksHost) redis(args ...string) string {
 	out, _ := h.in(append([]string{"timeout", "3", "redis-cli"}, args...)...)
 	return strings.TrimSpace(out)
+}
+
+// client talks to the VIP from this host, as long as that has it not itself.
+func (h *hooksHost) client(args ...string) string {
+	return h.redis(append([]string{"-h", hooksVIP}, args...)...)
 }
 
 func (h *hooksHost) waitKey(key string) bool {

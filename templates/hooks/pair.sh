@@ -208,27 +208,50 @@ unblock() {
 # floor_alone: min-slaves-to-write of a primary that has no replica yet.
 floor_alone() { if [ "$durability" = strict ]; then echo 1; else echo 0; fi; }
 
+# close_gate: packets to the VIP are reset here, as they are where it is not: no
+# client comes back to a Redis that is no longer the primary. Where there is no
+# nft, one may, and then waits in silence once the VIP has left.
+close_gate() {
+	: >"$run/gate"
+	nft add element inet "$guard" gate "{ $port }" 2>/dev/null || :
+}
+# open_gate: behind the VIP there is a primary.
+open_gate() {
+	[ -e "$run/gate" ] || return 0
+	if nft flush set inet "$guard" gate 2>/dev/null || ! nft list set inet "$guard" gate >/dev/null 2>&1; then
+		rm -f "$run/gate"
+	else
+		log error "nft does not open the gate to the VIP"
+	fi
+}
+
 # fence my|peer [RANK]: not writable from here on. Its clients are let go while
 # their connections can still be answered: once the VIP has left, they would
 # wait in silence.
 fence() {
 	who=$1
+	[ "$who" != my ] || close_gate
 	set -- 'SLAVEOF 127.0.0.1 1' ${2:+"CONFIG SET slave-priority $2"}
 	[ "$can_pause" = no ] || set -- "$@" 'CLIENT UNPAUSE'
-	if [ "$can_kill_type" = yes ]; then
-		set -- "$@" 'CLIENT KILL TYPE normal' 'CLIENT KILL TYPE pubsub'
-	fi
-	"ask_$who" "$@" >/dev/null
-	[ "$can_kill_type" = yes ] || kill_clients "$who"
+	release_clients "$who" "$@"
 	observe "$who"
 	eval "[ \"\$${who}_role\" = slave ]"
 }
 
-# kill_clients my|peer: one by one, where CLIENT KILL knows no TYPE. Replicas
-# and the link to a primary carry the flags S and M.
-kill_clients() {
-	list=$("ask_$1" 'CLIENT LIST')
-	set -- "$1"
+# release_clients my|peer COMMAND...: the commands, then the end of all clients'
+# connections.
+release_clients() {
+	who=$1
+	shift
+	if [ "$can_kill_type" = yes ]; then
+		"ask_$who" "$@" 'CLIENT KILL TYPE normal' 'CLIENT KILL TYPE pubsub' >/dev/null
+		return
+	fi
+	[ $# = 0 ] || "ask_$who" "$@" >/dev/null
+	# One by one, where CLIENT KILL knows no TYPE. Replicas and the link to a
+	# primary carry the flags S and M.
+	list=$("ask_$who" 'CLIENT LIST')
+	set --
 	while IFS= read -r line; do
 		case $line in
 		*' flags=S '* | *' flags=M '* | *' cmd=client'*) ;;
@@ -240,10 +263,7 @@ kill_clients() {
 	done <<-END
 		$list
 	END
-	[ $# -gt 1 ] || return 0
-	who=$1
-	shift
-	"ask_$who" "$@" >/dev/null
+	[ $# = 0 ] || "ask_$who" "$@" >/dev/null
 }
 
 # hand_over FROM TO: no write of a living primary FROM is lost: its writes stop,
@@ -303,6 +323,7 @@ promote() {
 		log error "SLAVEOF NO ONE did not make this Redis primary (state $my_state, role $my_role)"
 		return 1
 	fi
+	open_gate
 	log notice "promoted to primary, epoch $((new_rank / 4)): $reason"
 	unhold "it is primary now"
 }
@@ -312,6 +333,7 @@ promote() {
 attach() {
 	set_aside || return 1
 	rm -f "$run/synced" "$run/alone"
+	close_gate
 	ask_my "SLAVEOF $peer $port" >/dev/null
 	log notice "following $peer_name (its rank $peer_rank, ours $my_rank)"
 	unhold "$peer_name is primary with newer data"
@@ -424,6 +446,7 @@ take_over() {
 			;;
 		esac
 		[ "$my_role" != master ] || {
+			open_gate
 			unhold "it is primary"
 			return 0
 		}
@@ -537,7 +560,10 @@ let_go() {
 	up | sick) ;;
 	*) return ;;
 	esac
-	[ "$my_role" = master ] || return 0
+	if [ "$my_role" != master ]; then
+		close_gate
+		return
+	fi
 	: >"$run/let-go"
 	handed=0
 	hand_over my peer || handed=$?
@@ -551,7 +577,11 @@ let_go() {
 		fence my
 		log warning "fenced; $peer_name is $peer_state and was not our replica"
 		;;
-	2) log error "$peer_name did not catch up within $sync_timeout s: it lacks data, so this Redis stays primary without the VIP" ;;
+	2)
+		log error "$peer_name did not catch up within $sync_timeout s: it lacks data, so this Redis stays primary without the VIP"
+		close_gate
+		release_clients my
+		;;
 	esac
 }
 

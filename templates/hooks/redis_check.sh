@@ -67,6 +67,7 @@ keep_floor() {
 
 # lead: the VIP is here and Redis is primary.
 lead() {
+	open_gate
 	if [ "$my_online" -gt 0 ]; then
 		rm -f "$run/unfollowed"
 		if [ "$durability" = strict ] || { [ "$durability" = balanced ] && [ -n "$gateway" ]; }; then
@@ -133,9 +134,16 @@ while :; do
 	if [ "$tries" -ge "$check_retries" ]; then
 		has_vip || :
 		log error "Redis is $my_state: stopping keepalived"
-		# A failed check takes the VIP away at once. The clients of a frozen Redis
-		# are told before, or they would wait in silence.
-		[ "$my_state" != hung ] || systemctl kill --signal=KILL "$redis_unit" || :
+		# A failed check takes the VIP away at once. The clients of a Redis that is
+		# frozen, or takes no writes, are told before, or they would wait in
+		# silence.
+		case $my_state in
+		hung) systemctl kill --signal=KILL "$redis_unit" || : ;;
+		sick)
+			close_gate
+			release_clients my
+			;;
+		esac
 		systemctl --no-block stop "$keepalived_unit"
 		exit 1
 	fi
