@@ -36,6 +36,7 @@ const (
 	FaultUndone   EventType = "fault_undone"
 	RoleChange    EventType = "role_change"    // of Redis: to another role, or to no answer
 	LinkChange    EventType = "link_change"    // of a replica to its primary
+	VRRPChange    EventType = "vrrp_change"    // of keepalived's state on a host
 	VIPMove       EventType = "vip_move"       // on a host: it got the VIP, or lost it
 	FirstAck      EventType = "first_ack"      // the first acknowledged write after the outage
 	RecoveryStart EventType = "recovery_start" // on the host that had the fault
@@ -89,7 +90,7 @@ func (t *timeline) setZero(at time.Duration) {
 func (t *timeline) sorted() []Event {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	out := slices.Clone(t.entries)
+	out := append([]Event{}, t.entries...) // none is [] in JSON
 	for i := range out {
 		out[i].At -= Millis(t.zero)
 	}

@@ -3,7 +3,6 @@ package drill
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
@@ -120,7 +119,11 @@ type Result struct {
 	// one that never came to it.
 	Faults    []Injected  `json:"faults,omitempty"`
 	Predicted *Prediction `json:"predicted,omitempty"`
-	Objective Objective   `json:"objective"`
+	// Mismatch is set when a drill came to its end and its outage is not as
+	// predicted. It is a remark and no deviation: the objective judges.
+	Mismatch *Mismatch `json:"mismatch,omitempty"`
+
+	Objective Objective `json:"objective"`
 
 	// Setting is what the pair was made of, for whoever reads the figures later.
 	Setting Setting `json:"setting"`
@@ -216,29 +219,6 @@ type Injected struct {
 	Evidence string `json:"evidence"` // "process 812 is gone"
 	// VerifiedAfter is how long after the fault the evidence was there.
 	VerifiedAfter Millis `json:"verified_after_ms"`
-}
-
-// Prediction is the outage that the spec's timing alone gives for this drill.
-type Prediction struct {
-	Min     Millis `json:"min_ms"`
-	Typical Millis `json:"typical_ms"`
-	Max     Millis `json:"max_ms"`
-	Because string `json:"because"` // the arithmetic, in words
-}
-
-// Remark says how a measured outage differs from the predicted range, when it
-// misses that by more than 25 % of the bound; otherwise it is empty. Within the
-// range nothing differs: it is wide where the outage depends on when the fault
-// comes.
-func (p Prediction) Remark(measured Millis) string {
-	beyond := func(bound Millis) float64 { return 100 * math.Abs(float64(measured)/float64(bound)-1) }
-	switch {
-	case p.Max > 0 && measured > p.Max+p.Max/4:
-		return fmt.Sprintf("%.0f %% longer than the longest outage predicted: measured %s, predicted at most %s", beyond(p.Max), measured, p.Max)
-	case measured < p.Min-p.Min/4:
-		return fmt.Sprintf("%.0f %% shorter than the shortest outage predicted: measured %s, predicted at least %s", beyond(p.Min), measured, p.Min)
-	}
-	return ""
 }
 
 // Objective is what a drill may cost.
@@ -380,7 +360,10 @@ type History struct {
 	Host string `json:"host"`
 	// Redis: primary, replica, loading, down (refused), silent (no answer in
 	// time), or what else it answered.
-	Redis    []Band `json:"redis"`
+	Redis []Band `json:"redis"`
+	// VRRP: MASTER, BACKUP, FAULT, stopped (keepalived has ended); empty while it
+	// is not known. keepalived's hooks tell it, some ms after the change.
+	VRRP     []Band `json:"vrrp"`
 	Link     []Band `json:"link"`     // up, down; empty for a primary
 	VIP      []Band `json:"vip"`      // held, or empty
 	Writable []Band `json:"writable"` // yes, or empty: for certain, as seen every 10 ms

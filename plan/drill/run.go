@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,12 +102,13 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 	}
 	for i := range r.tracks {
 		r.tracks[i] = &track{host: s.Hosts[i].Name, timeline: r.timeline}
-		r.watches[i] = newWatch(b.Pair.Host(i), path.Join(b.Pair.Layout().Run(), "drill.lock"), r.vips, r.tracks[i], r.clock)
+		r.watches[i] = newWatch(b.Pair.Host(i), b.Pair.Layout().Run(), r.vips, r.tracks[i], r.clock)
 		r.rigs[i] = rig{host: b.Pair.Host(i), layout: b.Pair.Layout(), drill: d.Name + "-" + r.keys.id, limit: undoAfter + d.waits()}
 	}
 	r.res = &Result{
 		Format: Format, ID: r.keys.id, Pair: s.Name, Drill: d.Name, Summary: d.Summary, Case: d.Case,
 		Started: r.clock.start, Load: bench.Load, Predicted: predicted(s, d.Name),
+		Setting: Setting{VIP: s.VIPs[0].String(), Timing: []Figure{}, Hosts: []HostSetting{}},
 	}
 	r.res.Objective = objective(d, r.res.Predicted)
 	bench.Events.Started(s.Name, d)
@@ -529,6 +529,7 @@ func (r *run) conclude(err error) {
 	case err != nil:
 		res.Verdict, res.Reason, res.Err = Failed, err.Error(), err
 	default:
+		res.Mismatch = compared(res)
 		res.Deviations = judge(r.drill, res)
 		res.Verdict = Passed
 		if len(res.Deviations) > 0 {

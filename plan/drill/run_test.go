@@ -78,6 +78,7 @@ func TestKillRedisPasses(t *testing.T) {
 			"steady_state", "a fault_injected", "a vip_move", "a fault_verified", "a role_change down",
 			"b vip_move held", "b role_change primary", "b first_ack", "a recovery_start", "a recovery_step",
 			"a role_change replica", "a link_change up", "a recovered", "read_back",
+			"a vrrp_change stopped", "b vrrp_change MASTER", "a vrrp_change BACKUP",
 		}
 		if diff := cmp.Diff(sortedButFirst(want), sortedButFirst(told)); diff != "" {
 			t.Errorf("timeline (-want +got):\n%s", diff)
@@ -85,9 +86,18 @@ func TestKillRedisPasses(t *testing.T) {
 		if len(h.events) != len(r.Timeline) {
 			t.Errorf("%d events were told, the timeline has %d", len(h.events), len(r.Timeline))
 		}
+		for i, want := range []string{"MASTER stopped BACKUP", "BACKUP MASTER"} {
+			var states []string
+			for _, b := range r.Tracks[i].VRRP {
+				states = append(states, b.State)
+			}
+			if got := strings.Join(states, " "); got != want {
+				t.Errorf("VRRP on %s was %s, want %s", r.Tracks[i].Host, got, want)
+			}
+		}
 		for _, e := range r.Timeline {
-			if e.Type == VIPMove && e.Host == "b" && !near(e.At, s.failover, 2*time.Millisecond) {
-				t.Errorf("the VIP came to b at %s, want %s", e.At, s.failover)
+			if (e.Type == VIPMove || e.Type == VRRPChange) && e.Host == "b" && !near(e.At, s.failover, 2*time.Millisecond) {
+				t.Errorf("%s, at %s on b, want %s", e.Text, e.At, s.failover)
 			}
 		}
 
@@ -306,6 +316,8 @@ func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 func swap(s *sim) {
 	s.promote(1)
 	s.hold(1)
+	s.mark(0, "BACKUP")
+	s.mark(1, "MASTER")
 	s.follow(0)
 }
 

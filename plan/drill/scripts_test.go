@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -246,7 +247,7 @@ func TestWatchScript(t *testing.T) {
 	c := clock{time.Now()}
 	tl := &timeline{events: Quiet{}}
 	tr := &track{host: "a", timeline: tl}
-	w := newWatch(h, pipe+".lock", []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
+	w := newWatch(h, filepath.Dir(pipe), []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
 	ctx, stop := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -303,13 +304,76 @@ func TestWatchScript(t *testing.T) {
 	}
 }
 
+// The state that keepalived's hooks mark is told with the time of the mark: not
+// when it was looked at.
+func TestWatchScriptTellsVRRP(t *testing.T) {
+	h := hostWith(t, map[string]string{"ip": "case $* in *monitor*) exec sleep 60 ;; esac"})
+	dir := t.TempDir()
+	mark := func(text string, at time.Time) {
+		t.Helper()
+		temp := filepath.Join(dir, "temp")
+		if err := errors.Join(os.WriteFile(temp, []byte(text), 0o644), os.Chtimes(temp, at, at), os.Rename(temp, filepath.Join(dir, "vrrp"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := clock{time.Now()}
+	tl := &timeline{events: Quiet{}}
+	tr := &track{host: "a", timeline: tl}
+	w := newWatch(h, dir, nil, tr, c)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.run(ctx) }()
+	<-w.ready
+	if len(tr.history(0).VRRP) > 0 {
+		t.Errorf("without a mark it is told: %v", tr.history(0).VRRP)
+	}
+	await := func(states int) []Band {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			bands := tr.history(0).VRRP
+			if len(bands) == states {
+				return bands
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("told %v, want %d states", bands, states)
+			}
+		}
+	}
+	// Long before the drill, so from when the drill began to look.
+	mark("BACKUP\n", c.start.Add(-time.Hour))
+	if first := await(1)[0]; first.State != "BACKUP" || first.From <= 0 {
+		t.Errorf("first it was told %+v", first)
+	}
+	mark("", time.Now()) // a hook is about to write
+	at := time.Now()
+	mark("MASTER\n", at)
+	got := await(2)[1]
+	_, trip := w.clocks()
+	if off := got.From.Duration() - at.Sub(c.start); got.State != "MASTER" || off.Abs() > trip.Duration()+time.Millisecond {
+		t.Errorf("told %+v, %v off; the clocks were compared within %s", got, off, trip)
+	}
+	mark("STOP\n", time.Now())
+	await(3)
+	var told []string
+	for _, e := range tl.sorted() {
+		told = append(told, string(e.Type)+" "+e.Text)
+	}
+	if want := []string{"vrrp_change VRRP: BACKUP → MASTER", "vrrp_change VRRP: MASTER → stopped"}; !slices.Equal(told, want) {
+		t.Errorf("events %q, want %q", told, want)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // One drill at a time: the second one is told so, and may begin once the first
 // has ended.
 func TestOneWatchAtATime(t *testing.T) {
 	h := hostWith(t, map[string]string{"ip": "case $* in *monitor*) exec sleep 60 ;; esac"})
-	lock := filepath.Join(t.TempDir(), "lock")
+	dir := t.TempDir()
 	watching := func() (w *watch, end func() error) {
-		w = newWatch(h, lock, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+		w = newWatch(h, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.run(ctx) }()
@@ -317,7 +381,7 @@ func TestOneWatchAtATime(t *testing.T) {
 	}
 	first, end := watching()
 	<-first.ready
-	second := newWatch(h, lock, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	second := newWatch(h, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 	var why *inconclusive
 	if err := second.run(t.Context()); !errors.As(err, &why) || why.reason != "another drill is under way on a" {
 		t.Errorf("got %v", err)
@@ -334,7 +398,7 @@ func TestOneWatchAtATime(t *testing.T) {
 
 func TestWatchThatBreaks(t *testing.T) {
 	h := hostWith(t, map[string]string{"ip": "exit 1"})
-	w := newWatch(h, filepath.Join(t.TempDir(), "lock"), nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	w := newWatch(h, t.TempDir(), nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 	err := w.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "ip monitor has ended") {
 		t.Errorf("got %v", err)

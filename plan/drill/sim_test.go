@@ -56,6 +56,19 @@ type sim struct {
 	ended     []string  // faults, as "a: undo faults"
 	left      *Standing // how the drill left the pair
 	later     sync.WaitGroup
+	marks     [2]simMark
+}
+
+// simMark is what keepalived's hooks say of its state.
+type simMark struct {
+	state string
+	at    time.Time // by the controller's clock
+}
+
+func (s *sim) mark(i int, state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.marks[i] = simMark{state, time.Now()}
 }
 
 var simVIP = netip.MustParseAddr("192.168.1.220")
@@ -82,6 +95,8 @@ func newSim() *sim {
 		s.servers[i].runID = "run-" + s.spec.Hosts[i].Name
 		s.hosts[i] = &simHost{sim: s, index: i, clock: time.Duration(i+1) * time.Hour}
 	}
+	s.mark(0, "MASTER")
+	s.mark(1, "BACKUP")
 	s.servers[1].role = "slave"
 	s.servers[1].primary = s.spec.Hosts[0].Address.String()
 	s.servers[0].replica = s.servers[1]
@@ -174,6 +189,7 @@ func (s *sim) fault(struck int, fault Fault) {
 	s.mu.Lock()
 	s.running[struck] = false
 	s.mu.Unlock()
+	s.mark(struck, "STOP")
 	s.hold(-1)
 	f.set(func(f *fakeRedis) { f.replica = nil })
 	if s.stuck {
@@ -183,6 +199,7 @@ func (s *sim) fault(struck int, fault Fault) {
 		time.Sleep(s.failover)
 		s.promote(1 - struck)
 		s.hold(1 - struck)
+		s.mark(1-struck, "MASTER")
 		if s.onFault != nil {
 			s.onFault(s, struck)
 		}
@@ -249,12 +266,14 @@ func (s *sim) Recover(ctx context.Context, ev pair.Events, hosts ...string) erro
 	stuck := s.holder < 0
 	s.mu.Unlock()
 	if stuck { // nobody serves: what was the primary is again
+		s.mark(i, "MASTER")
 		s.servers[i].set(func(f *fakeRedis) { f.role, f.down = "master", false })
 		s.hold(i)
 		s.follow(1 - i)
 		return nil
 	}
 	if s.holder != i {
+		s.mark(i, "BACKUP")
 		s.servers[i].set(func(f *fakeRedis) { f.runID, f.syncs = f.runID+"+", 0 })
 		s.follow(i)
 	}
@@ -275,6 +294,8 @@ func (s *sim) Switchover(ctx context.Context, ev pair.Events, to string) error {
 	}
 	s.promote(i)
 	s.hold(i)
+	s.mark(i, "MASTER")
+	s.mark(1-i, "BACKUP")
 	s.follow(1 - i)
 	s.servers[i].set(func(f *fakeRedis) { f.syncs-- }) // a partial one
 	return nil
@@ -302,11 +323,11 @@ func (h *simHost) Dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	return h.sim.connect(ctx, addr)
 }
 
-func (h *simHost) now() time.Time { return time.Now().Add(h.clock) }
-func (h *simHost) stamp() string  { return h.now().UTC().Format("2006-01-02T15:04:05.000000") }
-func (h *simHost) seconds() string {
-	return fmt.Sprintf("%d.%09d", h.now().Unix(), h.now().Nanosecond())
-}
+func (h *simHost) now() time.Time  { return time.Now().Add(h.clock) }
+func (h *simHost) stamp() string   { return h.now().UTC().Format("2006-01-02T15:04:05.000000") }
+func (h *simHost) seconds() string { return secondsOf(h.now()) }
+
+func secondsOf(t time.Time) string { return fmt.Sprintf("%d.%09d", t.Unix(), t.Nanosecond()) }
 
 func (h *simHost) tell(line string) {
 	h.mu.Lock()
@@ -339,12 +360,20 @@ func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) 
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		told := ""
 		for in := bufio.NewScanner(c.Stdin); in.Scan(); {
 			time.Sleep(time.Millisecond)
 			if n, ok := strings.CutPrefix(in.Text(), "ping "); ok {
 				answer := "pong " + n + " " + h.seconds()
 				time.Sleep(time.Millisecond)
 				h.tell(answer)
+				h.sim.mu.Lock()
+				mark := h.sim.marks[h.index]
+				h.sim.mu.Unlock()
+				if mark.state != told {
+					told = mark.state
+					h.tell("vrrp " + mark.state + " " + secondsOf(mark.at.Add(h.clock)))
+				}
 				continue
 			}
 			h.sim.mu.Lock()

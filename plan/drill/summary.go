@@ -11,8 +11,11 @@ type Summary struct {
 	Inconclusive int    `json:"inconclusive"`
 	Failed       int    `json:"failed"`
 
+	Predicted *Prediction `json:"predicted,omitempty"`
 	// Of the runs that passed or deviated; nil when there is none.
 	Figures *Figures `json:"figures,omitempty"`
+	// Mismatch is set when the median outage is not as predicted.
+	Mismatch *Mismatch `json:"mismatch,omitempty"`
 }
 
 // Figures are spreads over the runs of a drill.
@@ -58,7 +61,7 @@ func Summaries(results []*Result) []Summary {
 }
 
 func summary(name string, runs []*Result) Summary {
-	s := Summary{Drill: name, Runs: len(runs)}
+	s := Summary{Drill: name, Runs: len(runs), Predicted: runs[0].Predicted}
 	var measured []*Result
 	for _, r := range runs {
 		switch r.Verdict {
@@ -84,6 +87,9 @@ func summary(name string, runs []*Result) Summary {
 			FullSyncs:    over(measured, func(r *Result) (n int64) { f, _ := r.syncs(); return f }),
 			PartialSyncs: over(measured, func(r *Result) (n int64) { _, p := r.syncs(); return p }),
 			VIPMoves:     over(measured, (*Result).vipMoves),
+		}
+		if s.Predicted != nil {
+			s.Mismatch = s.Predicted.compare(s.Figures.Eager.Median, false)
 		}
 	}
 	return s

@@ -35,6 +35,37 @@ func TestSummaries(t *testing.T) {
 	}
 }
 
+// Of several runs the median is compared: one slow run is no mismatch, nor does
+// a fast one hide it.
+func TestMedianIsCompared(t *testing.T) {
+	ms := func(n int) Millis { return Millis(time.Duration(n) * time.Millisecond) }
+	p := &Prediction{Min: ms(100), Max: ms(200)}
+	for _, c := range []struct {
+		outages []int
+		percent int // 0: no mismatch
+	}{
+		{[]int{150, 900, 160}, 0},
+		{[]int{900, 150, 260}, 30},
+		{[]int{150, 20, 30}, -70},
+	} {
+		var runs []*Result
+		for _, outage := range c.outages {
+			runs = append(runs, &Result{
+				Verdict: Passed, Predicted: p, Ledger: &Balance{},
+				Faulted: &Phase{Eager: Tally{Outage: ms(outage)}},
+			})
+		}
+		s := Summaries(runs)[0]
+		percent := 0
+		if s.Mismatch != nil {
+			percent = s.Mismatch.Percent
+		}
+		if percent != c.percent || s.Predicted != p {
+			t.Errorf("%v: %+v, want %d %%", c.outages, s.Mismatch, c.percent)
+		}
+	}
+}
+
 func TestSeries(t *testing.T) {
 	var l Ledger
 	a := l.open(Eager)

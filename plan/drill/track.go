@@ -16,6 +16,7 @@ type track struct {
 
 	mu    sync.Mutex
 	redis bands
+	vrrp  bands
 	link  bands
 	vip   bands
 	// writable are the stretches in which every probing write was accepted.
@@ -232,7 +233,7 @@ func (t *track) history(zero time.Duration) History {
 	defer t.mu.Unlock()
 	h := History{
 		Host: t.host, Via: t.via,
-		Redis: t.redis.shown(zero), Link: t.link.shown(zero), VIP: t.vip.shown(zero), Writable: []Band{},
+		Redis: t.redis.shown(zero), VRRP: t.vrrp.shown(zero), Link: t.link.shown(zero), VIP: t.vip.shown(zero), Writable: []Band{},
 	}
 	for _, s := range t.writable {
 		if w, ok := s.certain(); ok {

@@ -23,10 +23,11 @@ var watchScript string
 const pingEvery = 100 * time.Millisecond
 
 // watch tells from inside a host, over one SSH session, when the VIP comes and
-// goes, and how far the host's clock is from the controller's.
+// goes, what keepalived's state is, and how far the host's clock is from the
+// controller's.
 type watch struct {
 	host  remote.Host
-	lock  string // path of the file on the host that one drill at a time can lock
+	dir   string // on the host, of what is so now; one drill at a time has its lock
 	vips  []netip.Addr
 	track *track
 	clock clock
@@ -39,8 +40,8 @@ type watch struct {
 	trip   time.Duration // of the exchange that told the offset; 0: none yet
 }
 
-func newWatch(h remote.Host, lock string, vips []netip.Addr, t *track, c clock) *watch {
-	return &watch{host: h, lock: lock, vips: vips, track: t, clock: c, held: map[netip.Addr]bool{}, ready: make(chan struct{})}
+func newWatch(h remote.Host, dir string, vips []netip.Addr, t *track, c clock) *watch {
+	return &watch{host: h, dir: dir, vips: vips, track: t, clock: c, held: map[netip.Addr]bool{}, ready: make(chan struct{})}
 }
 
 // run watches until stop ends; that is no error.
@@ -61,7 +62,7 @@ func (w *watch) run(stop context.Context) error {
 		time.AfterFunc(closeTimeout, cancel)
 	})
 	defer unhook()
-	argv := []string{"sh", "-c", watchScript, "watch", w.lock}
+	argv := []string{"sh", "-c", watchScript, "watch", w.dir}
 	for _, vip := range w.vips {
 		argv = append(argv, vip.String())
 	}
@@ -120,6 +121,10 @@ func (w *watch) line(text string) {
 		told, ok := parseSeconds(fields[2])
 		if err == nil && ok {
 			w.compare(time.Duration(sent)*time.Microsecond, at, told)
+		}
+	case len(fields) > 0 && fields[0] == "vrrp":
+		if state, since, ok := parseVRRP(text); ok {
+			w.track.sawVRRP(min(at, w.local(since)), at, state)
 		}
 	default:
 		c, ok := parseChange(text)

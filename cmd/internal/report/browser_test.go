@@ -100,7 +100,7 @@ func checkGeometry(t *testing.T, where string, page *tab, r *Report) {
 	page.eval(`Object.fromEntries([...document.querySelectorAll("figure > svg[aria-labelledby]")].map(svg => {
 		for (let e = svg; e; e = e.parentElement) if (e.localName == "details") e.open = true
 		const plot = svg.getBoundingClientRect()
-		return [svg.getAttribute("aria-labelledby"), [...svg.querySelectorAll(".primary, .replica, .held, .yes, .up, .down")].filter(e => e.localName == "rect").map(e => {
+		return [svg.getAttribute("aria-labelledby"), [...svg.querySelectorAll(".primary, .replica, .MASTER, .BACKUP, .stopped, .held, .yes, .up, .down")].filter(e => e.localName == "rect").map(e => {
 			const box = e.getBoundingClientRect()
 			return {x: (box.x - plot.x) / plot.width, width: box.width / plot.width}
 		})]
@@ -122,13 +122,13 @@ func checkGeometry(t *testing.T, where string, page *tab, r *Report) {
 			at := func(m drill.Millis) float64 { return float64(min(max(m, from), to)-from) / float64(to-from) }
 			var want [][2]float64
 			for _, track := range one.Tracks {
-				for _, states := range [][]drill.Band{track.Redis, track.VIP, track.Writable, track.Link} {
+				for _, states := range [][]drill.Band{track.Redis, track.VRRP, track.VIP, track.Writable, track.Link} {
 					for i, s := range states {
 						end := to
 						if i+1 < len(states) {
 							end = states[i+1].From
 						}
-						if strings.Contains(" primary replica held yes up down ", " "+s.State+" ") && end >= from && s.From <= to {
+						if strings.Contains(" primary replica MASTER BACKUP stopped held yes up down ", " "+s.State+" ") && end >= from && s.From <= to {
 							want = append(want, [2]float64{at(s.From), at(end) - at(s.From)})
 						}
 					}

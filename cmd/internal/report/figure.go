@@ -156,7 +156,7 @@ func closeUp(r *drill.Result, whole frame) (frame, bool) {
 	settled := served
 	for _, e := range r.Timeline {
 		switch e.Type {
-		case drill.FaultVerified, drill.VIPMove, drill.RoleChange, drill.LinkChange:
+		case drill.FaultVerified, drill.VIPMove, drill.VRRPChange, drill.RoleChange, drill.LinkChange:
 			if e.At < 2*served {
 				settled = max(settled, e.At)
 			}
@@ -186,7 +186,7 @@ func draw(r *drill.Result, f, seen frame, id, caption string) *figure {
 				l.Note = s.Address
 			}
 		}
-		for i, states := range [][]drill.Band{t.Redis, t.VIP, t.Writable, t.Link} {
+		for i, states := range [][]drill.Band{t.Redis, t.VRRP, t.VIP, t.Writable, t.Link} {
 			l.Lanes[i].Bands = bands(t.Host+", "+l.Lanes[i].Name, states, f)
 		}
 		add(l)
@@ -208,7 +208,7 @@ func draw(r *drill.Result, f, seen frame, id, caption string) *figure {
 // hostLanes are those of every host, without what is in them.
 func hostLanes() []lane {
 	var all []lane
-	for i, name := range []string{"Redis", "VIP", "writable", "link"} {
+	for i, name := range []string{"Redis", "VRRP", "VIP", "writable", "link"} {
 		all = append(all, lane{Name: name, Y: i * (laneHeight + laneGap)})
 	}
 	return all
@@ -232,8 +232,8 @@ func outageLanes(r *drill.Result, f frame) []lane {
 		}
 	}
 	if p := r.Predicted; p != nil && len(all) > 0 {
-		b := newBand(f, p.Min, p.Max, "predicted", between(p.Min, p.Max))
-		b.Title = fmt.Sprintf("predicted: %s, typically %s", between(p.Min, p.Max), p.Typical)
+		b := newBand(f, p.Min, p.Max, "predicted", p.String())
+		b.Title = fmt.Sprintf("predicted: %s, typically %s", p, p.Typical)
 		typical := newBand(f, p.Typical, p.Typical, "typical", "")
 		all = append(all, lane{Name: "predicted", Bands: []band{b, typical}})
 	}
@@ -253,7 +253,7 @@ func outageText(t drill.Tally) string {
 var titles = map[string]string{"yes": "takes writes"}
 
 // shown are the states that have a look of their own.
-var shown = []string{"primary", "replica", "loading", "down", "silent", "busy", "held", "yes", "up"}
+var shown = []string{"primary", "replica", "loading", "down", "silent", "busy", "MASTER", "BACKUP", "FAULT", "stopped", "held", "yes", "up"}
 
 // bands lays the states of a lane out. An empty state is a gap.
 func bands(what string, states []drill.Band, f frame) []band {
@@ -538,16 +538,6 @@ func across(m drill.Millis, f frame) float64 {
 }
 
 func round(n float64) int { return int(math.Round(n)) }
-
-// between is a range: "187–907 ms", "403 ms – 1.28 s".
-func between(from, to drill.Millis) string {
-	low, lowUnit, _ := strings.Cut(from.String(), " ")
-	high, highUnit, _ := strings.Cut(to.String(), " ")
-	if lowUnit == highUnit {
-		return low + "–" + high + " " + highUnit
-	}
-	return low + " " + lowUnit + " – " + high + " " + highUnit
-}
 
 // grouped is a number that can be read: "11,250".
 func grouped(n int) string {

@@ -27,7 +27,6 @@ var (
 		"since":     sinceFault,
 		"outage":    outageText,
 		"span":      span,
-		"between":   between,
 		"verdict":   lookOf,
 		"add":       func(a, b int) int { return a + b },
 		"tone":      func(e drill.EventType) string { return tones[e] },
@@ -61,11 +60,10 @@ type fact struct{ Label, Value, Note string }
 // section is a drill with all its runs.
 type section struct {
 	drill.Summary
-	ID        string
-	First     *drill.Result
-	Gravest   drill.Verdict
-	Predicted *drill.Prediction
-	Runs      []run
+	ID      string
+	First   *drill.Result
+	Gravest drill.Verdict
+	Runs    []run
 }
 
 // Others are the runs that did not pass: "1 deviated, 2 inconclusive".
@@ -107,7 +105,6 @@ type run struct {
 	Of      int
 	Open    bool // unfolded
 	Facts   []fact
-	Remark  string
 	Figures []*figure
 	Clients []clientRow
 	Errors  []errorRow
@@ -148,7 +145,7 @@ func newPage(r *Report) *page {
 		}
 	}
 	for i, runs := range r.runs() {
-		s := section{Summary: r.Summaries[i], ID: fmt.Sprintf("drill-%d", i+1), First: runs[0], Gravest: drill.Gravest(runs), Predicted: runs[0].Predicted}
+		s := section{Summary: r.Summaries[i], ID: fmt.Sprintf("drill-%d", i+1), First: runs[0], Gravest: drill.Gravest(runs)}
 		shown := false // one run that is as bad as they get
 		for n, one := range runs {
 			v := newRun(one, fmt.Sprintf("%s-%d", s.ID, n+1))
@@ -286,7 +283,7 @@ func counted(results []*drill.Result, verdicts ...drill.Verdict) string {
 }
 
 func newRun(r *drill.Result, id string) run {
-	v := run{Result: r, ID: id, Facts: factsOf(r), Remark: remark(r)}
+	v := run{Result: r, ID: id, Facts: factsOf(r)}
 	if whole, ok := wholeFrame(r); ok {
 		near, ok := closeUp(r, whole)
 		if ok {
@@ -309,7 +306,7 @@ func factsOf(r *drill.Result) []fact {
 		all = append(all, fact{"Outage", outageText(f.Eager), "eager clients; ordinary " + outageText(f.Ordinary)})
 	}
 	if p := r.Predicted; p != nil {
-		all = append(all, fact{"Predicted", between(p.Min, p.Max), "typically " + p.Typical.String()})
+		all = append(all, fact{"Predicted", p.String(), "typically " + p.Typical.String()})
 	}
 	allowed := fact{"Allowed", "any outage", "lost writes are only counted"}
 	if r.Objective.MaxOutage > 0 {

@@ -142,7 +142,11 @@ func figuresOf(r *drill.Result) []junitProperty {
 	}
 	if p := r.Predicted; p != nil {
 		add("predicted_min_ms", ms(p.Min))
+		add("predicted_typical_ms", ms(p.Typical))
 		add("predicted_max_ms", ms(p.Max))
+	}
+	if m := r.Mismatch; m != nil {
+		add("mismatch_percent", strconv.Itoa(m.Percent))
 	}
 	if b := r.Ledger; b != nil {
 		add("acknowledged", strconv.Itoa(b.Acknowledged))
@@ -165,10 +169,10 @@ func systemOut(r *drill.Result) string {
 		line("both hosts writable: %s", r.DualWritable)
 	}
 	if p := r.Predicted; p != nil {
-		line("predicted: %s to %s, typically %s", p.Min, p.Max, p.Typical)
+		line("predicted: %s, typically %s", p, p.Typical)
 	}
-	if remark := remark(r); remark != "" {
-		line("note: %s", remark)
+	if m := r.Mismatch; m != nil {
+		line("not as predicted: %s", m.Text)
 	}
 	if l := r.Ledger; l != nil {
 		line("lost: %d of %d acknowledged writes", l.Lost, l.Acknowledged)
@@ -177,14 +181,6 @@ func systemOut(r *drill.Result) string {
 		line("note: %s", n)
 	}
 	return b.String()
-}
-
-// remark is what is to be said of the prediction; empty when there is nothing.
-func remark(r *drill.Result) string {
-	if r.Predicted == nil || r.Faulted == nil || len(r.Faults) == 0 {
-		return ""
-	}
-	return r.Predicted.Remark(r.Outage(drill.Eager))
 }
 
 // sinceFault is a time of the timeline: "+312 ms".

@@ -64,7 +64,7 @@ func strips(sections []section) *stripChart {
 	for _, s := range sections {
 		one := strip{Name: s.Drill, Y: c.Height + stripHeight - 14}
 		if p := s.Predicted; p != nil {
-			one.Predicted = &band{X: scale.at(p.Min), Title: fmt.Sprintf("%s: predicted %s, typically %s", s.Drill, between(p.Min, p.Max), p.Typical)}
+			one.Predicted = &band{X: scale.at(p.Min), Title: fmt.Sprintf("%s: predicted %s, typically %s", s.Drill, p, p.Typical)}
 			one.Predicted.Width = max(scale.at(p.Max)-one.Predicted.X, leastWidth)
 			one.Typical = scale.at(p.Typical)
 		}

@@ -65,7 +65,7 @@ func (f figures) walk(v reflect.Value) {
 		f.add(value.Format("2006-01-02 15:04:05"))
 		return
 	case drill.Prediction:
-		f.add(between(value.Min, value.Max))
+		f.add(value.String())
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -108,7 +108,6 @@ func (f figures) sums(r *Report) {
 		if one.Ledger != nil {
 			lost, acknowledged = lost+one.Ledger.Lost, acknowledged+one.Ledger.Acknowledged
 		}
-		f.add(remark(one))
 	}
 	f.add(grouped(lost))
 	f.add(grouped(acknowledged))
