@@ -102,9 +102,15 @@ func sinceFault(m drill.Millis) string {
 // Finished implements drill.Events.
 func (d *drillShow) Finished(r *drill.Result) {
 	d.set("", "")
-	if !d.h.Quiet {
-		d.h.print(&d.h.out, "  "+resultLine(d.h.out.styles, r))
+	if d.h.Quiet {
+		return
 	}
+	st := d.h.out.styles
+	text := "  " + resultLine(st, r)
+	if m := r.Mismatch; m != nil {
+		text += "\n  " + mismatchLine(st, "", m)
+	}
+	d.h.print(&d.h.out, text)
 }
 
 // lines are the live ones.
@@ -125,7 +131,7 @@ func resultLine(st styles, r *drill.Result) string {
 	if r.Faulted != nil {
 		outage := fmt.Sprintf("outage %s eager, %s ordinary", r.Outage(drill.Eager), r.Outage(drill.Ordinary))
 		if r.Predicted != nil {
-			outage += ", predicted " + atMost(r.Predicted)
+			outage += ", predicted " + r.Predicted.String()
 		}
 		parts = append(parts, outage)
 	}
@@ -141,7 +147,10 @@ func resultLine(st styles, r *drill.Result) string {
 	return strings.Join(parts, "  ")
 }
 
-func atMost(p *drill.Prediction) string { return "≤ " + p.Max.String() }
+// mismatchLine says what is not as predicted, which is no verdict.
+func mismatchLine(st styles, what string, m *drill.Mismatch) string {
+	return st.warn.Render("! " + what + "not as predicted: " + m.Text)
+}
 
 // vipText is where the VIP went; empty when the drill did not come that far.
 func vipText(r *drill.Result) string {
@@ -202,6 +211,9 @@ func (h *Human) Drilled(results []*drill.Result) {
 		if r.Reason != "" && r.Err == nil { // an error is shown as the problem it is
 			fmt.Fprintf(&b, "  %s %s: %s\n", verdictMark(st, r.Verdict), r.Drill, printable(r.Reason))
 		}
+		if m := r.Mismatch; m != nil {
+			b.WriteString("  " + mismatchLine(st, r.Drill+": ", m) + "\n")
+		}
 		for _, note := range r.Notes {
 			fmt.Fprintf(&b, "  %s\n", st.dim.Render(r.Drill+": "+printable(note)))
 		}
@@ -215,9 +227,11 @@ func (h *Human) Drilled(results []*drill.Result) {
 func (h *Human) drilledOften(results []*drill.Result, summaries []drill.Summary) {
 	st := h.out.styles
 	g := grid{columns: []column{
-		{title: "DRILL"}, {title: "PASSED", right: true}, {title: "EAGER", right: true}, {title: "P99", right: true}, {title: "WORST", right: true},
-		{title: "ORDINARY", right: true}, {title: "P99", right: true, spare: 2}, {title: "WORST", right: true},
-		{title: "LOST", right: true}, {title: "WORST", right: true}, {title: "BOTH WRITABLE", right: true, spare: 1},
+		{title: "DRILL"}, {title: "PASSED", right: true},
+		{title: "EAGER", right: true}, {title: "P99", right: true, spare: 3}, {title: "WORST", right: true}, {title: "PREDICTED", right: true, spare: 2},
+		{title: "ORDINARY", right: true, spare: 1}, {title: "P99", right: true, spare: 6}, {title: "WORST", right: true, spare: 4},
+		{title: "LOST", right: true}, {title: "WORST", right: true},
+		{title: "BOTH WRITABLE", right: true, spare: 5}, // a deviation says it too
 	}}
 	for _, s := range summaries {
 		passed := cell{fmt.Sprintf("%d of %d", s.Passed, s.Runs), st.good}
@@ -226,8 +240,11 @@ func (h *Human) drilledOften(results []*drill.Result, summaries []drill.Summary)
 		}
 		row := []cell{{s.Drill, st.bold}, passed}
 		if f := s.Figures; f != nil {
+			for _, text := range []string{f.Eager.Median.String(), f.Eager.P99.String(), f.Eager.Worst.String()} {
+				row = append(row, cell{text, st.plain})
+			}
+			row = append(row, predictedCell(st, s.Predicted, s.Mismatch))
 			for _, text := range []string{
-				f.Eager.Median.String(), f.Eager.P99.String(), f.Eager.Worst.String(),
 				f.Ordinary.Median.String(), f.Ordinary.P99.String(), f.Ordinary.Worst.String(),
 				fmt.Sprint(f.Lost.Median), fmt.Sprint(f.Lost.Worst), f.DualWritable.Worst.String(),
 			} {
@@ -242,6 +259,11 @@ func (h *Human) drilledOften(results []*drill.Result, summaries []drill.Summary)
 	var b strings.Builder
 	b.WriteString("\nLongest time without an acknowledged write through the VIP, and acknowledged writes lost: medians, and what follows:\n")
 	b.WriteString(g.render(&h.out, "  "))
+	for _, s := range summaries {
+		if m := s.Mismatch; m != nil {
+			b.WriteString("  " + mismatchLine(st, s.Drill+", median: ", m) + "\n")
+		}
+	}
 	run := map[string]int{}
 	for _, r := range results {
 		run[r.Drill]++
@@ -256,6 +278,17 @@ func (h *Human) drilledOften(results []*drill.Result, summaries []drill.Summary)
 	h.print(&h.out, b.String())
 }
 
+// predictedCell is a range, which stands out where it was missed.
+func predictedCell(st styles, p *drill.Prediction, m *drill.Mismatch) cell {
+	switch {
+	case p == nil:
+		return cell{"", st.dim}
+	case m != nil:
+		return cell{p.String(), st.warn}
+	}
+	return cell{p.String(), st.dim}
+}
+
 func drillRow(st styles, r *drill.Result) []cell {
 	row := []cell{
 		{r.Drill, st.bold}, {string(r.Verdict), verdictStyle(st, r.Verdict)},
@@ -264,9 +297,7 @@ func drillRow(st styles, r *drill.Result) []cell {
 	if r.Faulted != nil {
 		row[2].text, row[3].text = r.Outage(drill.Eager).String(), r.Outage(drill.Ordinary).String()
 	}
-	if p := r.Predicted; p != nil {
-		row[4].text = atMost(p)
-	}
+	row[4] = predictedCell(st, r.Predicted, r.Mismatch)
 	if b := r.Ledger; b != nil {
 		row[5].text = fmt.Sprint(b.Lost)
 		if b.Lost > 0 {

@@ -16,6 +16,7 @@ var sampleEvents = []drill.Event{
 	{Type: drill.FaultInjected, Host: "a", Text: "SIGKILL to redis-server, pid 812"},
 	{Type: drill.FaultVerified, At: ms(1.8), Host: "a", Text: "process 812 is gone"},
 	{Type: drill.RoleChange, At: ms(12), Host: "a", From: "primary", To: "down", Text: "Redis: primary → down"},
+	{Type: drill.VRRPChange, At: ms(249), Host: "b", From: "BACKUP", To: "MASTER", Text: "VRRP: BACKUP → MASTER"},
 	{Type: drill.VIPMove, At: ms(251), Host: "b", To: "held", Text: "got the VIP"},
 	{Type: drill.FirstAck, At: ms(312), Host: "b", Text: "writes are acknowledged again, after 312 ms without"},
 	{Type: drill.RecoveryStart, At: ms(1400), Host: "a", Text: "recovery: Redis, then keepalived"},
@@ -45,8 +46,12 @@ func sampleResults() []*drill.Result {
 		},
 		{
 			Drill: "stop-keepalived", Case: 2, Pair: "cache", Verdict: drill.Deviated,
-			Predicted: &drill.Prediction{Max: ms(500)},
-			Before:    &drill.Standing{Holder: "b"}, After: &drill.Standing{Holder: "a"},
+			Predicted: &drill.Prediction{Min: ms(40), Typical: ms(220), Max: ms(500)},
+			Mismatch: &drill.Mismatch{
+				Measured: ms(1312), Bound: ms(500), Percent: 162,
+				Text: "162 % longer than the longest outage predicted: measured 1.31 s, predicted at most 500 ms",
+			},
+			Before: &drill.Standing{Holder: "b"}, After: &drill.Standing{Holder: "a"},
 			Faulted:    &drill.Phase{Eager: drill.Tally{Outage: ms(1312)}, Ordinary: drill.Tally{Outage: ms(11700)}, VIPMoves: 1},
 			Ledger:     &drill.Balance{Sent: 5130, Acknowledged: 5120, Lost: 1},
 			Deviations: []drill.Deviation{{Rule: "max_outage", Want: "at most 775 ms", Got: "1.31 s for eager clients"}, {Rule: "lost", Want: "0", Got: "1 of 5120 acknowledged writes"}},
@@ -66,9 +71,18 @@ func TestDrill(t *testing.T) {
 		}
 		results := sampleResults()
 		events.Finished(results[1])
+		events.Finished(results[2])
 		done()
 		h.Drilled(results)
 		h.Reported([]string{"out/report.json", "out/junit.xml", "out/report.html"})
+	})
+}
+
+func TestDrillsOften(t *testing.T) {
+	onDevices(t, "drill-often", func(h *Human) {
+		h.Still = true
+		quick, slow := sampleResults()[1], sampleResults()[2]
+		h.Drilled([]*drill.Result{quick, slow, quick, slow, quick})
 	})
 }
 
@@ -103,13 +117,17 @@ func TestDrillJSON(t *testing.T) {
 	j := NewJSON(&b, "1.2.3")
 	j.clock = func() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
 	events, done := j.Drill([2]string{"a", "b"})
-	d, _ := drill.ByName(drill.Catalogue(), "kill-redis")
-	events.Started("cache", d)
-	for _, e := range sampleEvents {
-		events.Happened(e)
+	results := sampleResults()[1:3]
+	for _, r := range results {
+		d, _ := drill.ByName(drill.Catalogue(), r.Drill)
+		events.Started("cache", d)
+		for _, e := range sampleEvents {
+			events.Happened(e)
+		}
+		events.Finished(r)
 	}
-	events.Finished(sampleResults()[1])
 	done()
+	j.Drilled(results)
 	j.Reported([]string{"out/report.json", "out/junit.xml", "out/report.html"})
 	golden(t, "drill.jsonl", b.String())
 }

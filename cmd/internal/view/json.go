@@ -372,16 +372,24 @@ func (d *jsonDrill) Finished(r *drill.Result) {
 	}
 	short := *r
 	short.Series = nil // points of a plot are for reports
-	d.j.line(level, "drill_result", fmt.Sprintf("%s: %s %s", d.pair, d.name, r.Verdict), struct {
+	d.j.line(level, "drill_result", fmt.Sprintf("%s: %s %s%s", d.pair, d.name, r.Verdict, unlike(r.Mismatch)), struct {
 		Result *drill.Result `json:"result"`
 	}{&short})
+}
+
+// unlike is what a message adds about a prediction.
+func unlike(m *drill.Mismatch) string {
+	if m == nil {
+		return ""
+	}
+	return "; not as predicted: " + m.Text
 }
 
 // Drilled implements View: the results have been written one by one; what they
 // come to follows.
 func (j *JSON) Drilled(results []*drill.Result) {
 	for _, s := range drill.Summaries(results) {
-		j.line("info", "drill_summary", fmt.Sprintf("%s: %d of %d passed", s.Drill, s.Passed, s.Runs), struct {
+		j.line("info", "drill_summary", fmt.Sprintf("%s: %d of %d passed%s", s.Drill, s.Passed, s.Runs, unlike(s.Mismatch)), struct {
 			Summary drill.Summary `json:"summary"`
 		}{s})
 	}
