@@ -235,6 +235,7 @@ func (w *hooksWorld) event() {
 		h.dropVIP()
 		w.late.Wait()
 		os.RemoveAll(h.path("run"))
+		h.guard()
 	}
 }
 
