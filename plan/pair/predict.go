@@ -52,9 +52,10 @@ var (
 func Predict(p *spec.Pair) []Prediction {
 	t := timingOf(p)
 	found := span{0, t.check / 2, t.check}
-	tries := checkTakes
+	tries, waits := checkTakes, exactly(p.Check.Timeout)
 	for range p.Check.Retries {
 		tries = tries.plus(exactly(p.Check.RetryDelay)).plus(checkTakes)
+		waits = waits.plus(exactly(p.Check.RetryDelay)).plus(exactly(p.Check.Timeout))
 	}
 	noticed := span{2*t.advert + t.skew, 2*t.advert + t.advert/2 + t.skew, 3*t.advert + t.skew}
 	released := exactly(t.skew).plus(exactly(t.linger))
@@ -77,9 +78,15 @@ func Predict(p *spec.Pair) []Prediction {
 		predict("kill-both", "keepalived and Redis die on the primary", true,
 			fmt.Sprintf("three adverts missed %s, promotion %s", noticed, takeover),
 			noticed, takeover),
+		predict("switchover", "planned work hands over to the peer", false,
+			fmt.Sprintf("drain and fence %s, VRRP after a release %s, promotion %s", handover, released, takeover),
+			handover, released, takeover),
 		predict("power-off", "the primary's host loses power", true,
 			fmt.Sprintf("three adverts missed %s, promotion %s, and %s until the silent peer counts as dead", noticed, takeover, silence),
 			noticed, takeover, silence),
+		predict("freeze-redis", "the primary's Redis freezes", true,
+			fmt.Sprintf("the next check after %s, its tries without an answer %s, VRRP after a release %s, promotion %s", found, waits, released, takeover),
+			found, waits, released, takeover),
 	}
 }
 

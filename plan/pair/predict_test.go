@@ -26,6 +26,8 @@ func TestPredictTheDocumentedTiming(t *testing.T) {
 	near("kill-both, at best", got["kill-both"].Min, 2*time.Second+release)
 	near("kill-both, at worst", got["kill-both"].Max, 3*time.Second+release)
 	near("power-off, at worst", got["power-off"].Max, 3500*time.Millisecond+release)
+	near("switchover", got["switchover"].Max, release)
+	near("freeze-redis, at best", got["freeze-redis"].Min, 3*time.Second+release)
 	if got["stop-keepalived"].LosesTail || !got["kill-redis"].LosesTail {
 		t.Error("only a dead Redis loses its unreplicated tail")
 	}
@@ -42,6 +44,7 @@ func TestPredictFastTiming(t *testing.T) {
 	for name, bar := range map[string]time.Duration{
 		"kill-redis": 600 * time.Millisecond, "stop-keepalived": 500 * time.Millisecond,
 		"kill-both": time.Second, "power-off": time.Second,
+		"switchover": 500 * time.Millisecond, "freeze-redis": 2500 * time.Millisecond,
 	} {
 		if got[name].Typical > bar {
 			t.Errorf("%s: %s on average, the bar is %s", name, got[name].Typical, bar)
