@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+	"unicode"
 
 	"hapair/plan/drill"
 )
@@ -114,7 +114,8 @@ const (
 	labelRows   = 4
 	// What plots are at least as wide as: on a telephone, on paper.
 	narrowPlot, widePlot = 270, 570
-	digitWidth           = 6.8 // of the small print
+	letterWidth          = 6.8 // of the small print
+	capitalWidth         = 8.2
 )
 
 // leastWidth is that of a band that would be too thin to see.
@@ -284,7 +285,7 @@ func newBand(f frame, from, to drill.Millis, class, label string) band {
 	b := band{X: f.at(from), Class: class}
 	b.Width = max(f.at(to)-b.X, leastWidth)
 	b.X = min(b.X, 100-b.Width)
-	if float64(b.Width)/100*narrowPlot > digitWidth*float64(utf8.RuneCountInString(label)+1) {
+	if float64(b.Width)/100*narrowPlot > textWidth(label)+letterWidth {
 		b.Label = label
 	}
 	return b
@@ -357,9 +358,21 @@ type extent struct{ from, to float64 }
 
 const labelGap = 8
 
+// textWidth is how many pixels a label takes across.
+func textWidth(label string) (width float64) {
+	for _, r := range label {
+		if unicode.IsUpper(r) {
+			width += capitalWidth
+		} else {
+			width += letterWidth
+		}
+	}
+	return width
+}
+
 // reach is the room that a label at x takes.
 func reach(x percent, label string, left bool, plot float64) extent {
-	at, width := float64(x)/100*plot, digitWidth*float64(utf8.RuneCountInString(label))+labelGap
+	at, width := float64(x)/100*plot, textWidth(label)+labelGap
 	if left {
 		return extent{at - width, at}
 	}
