@@ -94,6 +94,14 @@ func Catalogue() []Drill {
 			judge:   judgeScenario,
 		},
 		{
+			Name: "heal", MaxOutage: 15 * time.Second, heals: true,
+			Summary: "drop what goes from host to host for 5 s, as cut-peer-link does, and judge what comes after",
+			Expect:  "the newest promotion keeps the VIP, and loses nothing that it had acknowledged",
+			Danger:  "both hosts take writes while it lasts, and one's are in none but its set-aside copy",
+			Steps:   []Step{{Fault: CutPeerLink, On: OnBoth}, {Wait: 5 * time.Second}, {Undo: true}, {Expect: Healthy, Within: time.Minute}, {Recover: true}},
+			judge:   judgeHeal,
+		},
+		{
 			Name: "kill-replica", MaxLost: &none, MaxOutage: 100 * time.Millisecond,
 			Summary: "SIGKILL the replica's Redis",
 			Expect:  "clients notice nothing; recovered, it is the replica again",
@@ -118,6 +126,17 @@ func Catalogue() []Drill {
 				{Expect: Holds, On: onStruck, Within: 30 * time.Second}, {Wait: 2 * time.Second}, {Recover: true},
 			},
 			judge: judgeStale,
+		},
+		{
+			Name: "cold-start", MaxLost: &none, MaxOutage: Unbounded,
+			Summary: "reset both hosts, the replica's first: its data is the older, and boots first",
+			Expect:  "the newest data wins, with every acknowledged write",
+			Danger:  "nobody serves until both hosts have booted, and whatever else runs on them ends without warning",
+			Steps: []Step{
+				{Fault: PowerOff, On: OnReplica}, {Wait: 300 * time.Millisecond}, {Fault: PowerOff}, {Undo: true},
+				{Expect: Served, Within: 5 * time.Minute}, {Recover: true},
+			},
+			judge: judgeColdStart,
 		},
 		{
 			Name: "kill-mid-sync", MaxOutage: Unbounded,
@@ -150,6 +169,14 @@ func Catalogue() []Drill {
 			Expect:  "an alarm, and no failover",
 			Steps:   []Step{{Fault: WrongPassword}, {Expect: Stayed, Within: 5 * time.Second}, {Undo: true}, {Recover: true}},
 			judge:   judgeStay,
+		},
+		{
+			Name:    "power-off",
+			Summary: "reset the primary's host",
+			Expect:  "the VIP moves, the peer is promoted; back, the host is a replica and the VIP stays",
+			Danger:  "whatever else runs on the host ends without warning",
+			Steps:   []Step{{Fault: PowerOff}, {Expect: Moved}, {Recover: true}},
+			judge:   judgeFailover,
 		},
 	}
 }

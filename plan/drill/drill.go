@@ -40,6 +40,9 @@ type Drill struct {
 	// MaxOutage is its objective for the outage of all clients. 0 is the
 	// default, which follows from the prediction; Unbounded: whatever it takes.
 	MaxOutage time.Duration
+	// heals: the drill is about what comes of a partition when it ends. What is
+	// so while it lasts is measured, and other drills judge it.
+	heals bool
 	// judge adds what is not so. The invariants, which hold for all drills,
 	// are not its concern.
 	judge func(*findings, *Result)

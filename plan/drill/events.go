@@ -86,6 +86,18 @@ func (t *timeline) setZero(at time.Duration) {
 	t.zero, t.faulted = at, true
 }
 
+// last is when the latest entry of a type was, on the drill's clock.
+func (t *timeline) last(of EventType) (at time.Duration, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.entries {
+		if e.Type == of {
+			at, ok = max(at, e.At.Duration()), true
+		}
+	}
+	return at, ok
+}
+
 // sorted is the timeline so far, relative to the fault.
 func (t *timeline) sorted() []Event {
 	t.mu.Lock()

@@ -38,15 +38,23 @@ const (
 	WrongPassword  Fault = "wrong-password"
 	EmptyRestart   Fault = "empty-restart"
 	FullSync       Fault = "full-sync"
+	PowerOff       Fault = "power-off"
 )
 
 // cuts reports whether the fault keeps the controller from a host's own
 // address. Only SSH gets through then.
 func (f Fault) cuts() bool { return f == Isolate }
 
+// resets reports whether the fault is the end of all that runs on the host, and
+// of the connection to it. It lasts until the host has booted again.
+func (f Fault) resets() bool { return f == PowerOff }
+
 // faultTimeout bounds a fault and its proof. The longest is a stop of
 // keepalived, which systemd lets take 90 s.
 const faultTimeout = 2 * time.Minute
+
+// exitUnproven is the script's code for a fault that was done, and is not so.
+const exitUnproven = 4
 
 // unproven is a fault that may or may not have landed.
 type unproven struct {
@@ -64,6 +72,7 @@ func (e *unproven) Unwrap() error { return e.err }
 type report struct {
 	injected, verified time.Time // by the host's clock
 	what, evidence     string
+	boot               string // the id of the boot that is about to end
 	undone             []undone
 }
 
@@ -76,6 +85,10 @@ type undone struct {
 // line takes one line of the script's output.
 func (r *report) line(text string) {
 	verb, rest, _ := strings.Cut(text, " ")
+	if verb == "boot" {
+		r.boot = rest
+		return
+	}
 	stamp, said, _ := strings.Cut(rest, " ")
 	at, ok := parseSeconds(stamp)
 	if !ok {
@@ -104,15 +117,21 @@ type rig struct {
 // hear whenever there is more to report. An error of it is an *unproven, or
 // ctx's own.
 func (g rig) inject(ctx context.Context, fault Fault, hear func(report)) error {
-	told, err := g.run(ctx, "fault "+string(fault), hear, "inject", g.drill, strconv.Itoa(int(g.limit.Seconds())), string(fault))
+	told, err := g.run(ctx, "fault "+string(fault), hear, g.injecting(fault)...)
 	if err == nil && (told.injected.IsZero() || told.verified.IsZero()) {
-		err = errors.New("the script said nothing of it")
+		err = errSaidNothing
 	}
 	if err != nil {
 		return &unproven{fault, g.host.String(), err}
 	}
 	return nil
 }
+
+func (g rig) injecting(fault Fault) []string {
+	return []string{"inject", g.drill, strconv.Itoa(int(g.limit.Seconds())), string(fault)}
+}
+
+var errSaidNothing = errors.New("the script said nothing of it")
 
 // undo ends the faults that last.
 func (g rig) undo(ctx context.Context) ([]undone, error) {

@@ -4,11 +4,13 @@
 #   sh -c "$(cat fault.sh)" fault CONF undo      end the faults that last
 #   sh -c "$(cat fault.sh)" fault CONF disarm    and forget the drill
 #   sh -c "$(cat fault.sh)" fault CONF start     start Redis and keepalived
+#   sh -c "$(cat fault.sh)" fault CONF booted BOOT   prove that this is another boot
 #
 # CONF is pair.conf of the hooks. Prints, with the seconds of this host's clock:
 #   injected SECONDS WHAT      just before it is done
 #   verified SECONDS EVIDENCE  as soon as it is seen
 #   undone SECONDS FAULT       when it has ended
+#   boot BOOT                  the id of this boot, which is about to end
 # An exit code other than 0 means: not done, or not proved; standard error says
 # which. 5 is a fault that this host cannot have.
 #
@@ -100,6 +102,8 @@ until_so() {
 		sleep 0.01
 	done
 }
+# boot: the id of this boot, random(4).
+boot() { cat /proc/sys/kernel/random/boot_id; }
 # gone PID...: waits until none of the processes is there any more.
 is_gone() { [ ! -d "/proc/$1" ]; }
 gone() {
@@ -300,6 +304,22 @@ inject() {
 		until_so 'Redis takes the wrong password' refused
 		verified 'Redis refuses the password of the hooks'
 		;;
+	power-off)
+		# /run and systemd's timers go with this boot, and with them whatever
+		# would end a fault that lasts.
+		for undo in "$drill"/undo.*; do
+			[ ! -e "$undo" ] || {
+				echo "${undo##*/undo.} is still here, and after a reset nobody would end it" >&2
+				exit 3
+			}
+		done
+		echo "boot $(boot)"
+		sync # systemctl does so first: it must not take long
+		injected 'reset of the host: systemctl --force --force reboot'
+		systemctl --force --force reboot
+		sleep 60
+		unproven 'the host is still here 60 s later'
+		;;
 	empty-restart)
 		redis_pid=$(main_pid "$redis_unit")
 		arm
@@ -360,5 +380,11 @@ disarm)
 start)
 	# shellcheck disable=SC2154
 	systemctl start "$redis_unit" "$keepalived_unit"
+	;;
+booted)
+	ended=$1
+	is_another() { [ "$(boot)" != "$ended" ]; }
+	until_so "it is still the boot $ended" is_another
+	verified "another boot, $(boot)"
 	;;
 esac

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // judge finds everything that is not as the drill and the invariants want it.
@@ -81,6 +82,30 @@ func judgeScenario(v *findings, r *Result) {
 	v.expect(r.Recovered.Healthy, "health", "the pair is healthy after recovery", strings.Join(r.Recovered.Problems, "; "))
 }
 
+// soonOneWriter is for the older of two primaries to hear of the other, and to
+// step down, once a partition has ended.
+const soonOneWriter = Millis(time.Second)
+
+// judgeHeal: from the end of the partition on, the newest promotion is what the
+// pair is.
+func judgeHeal(v *findings, r *Result) {
+	h := r.healed
+	v.expect(h.without == 0, "vip", h.name+", the newest promotion, keeps the VIP when the partition ends", "it was without it for "+h.without.String())
+	v.expect(h.demoted == 0, "roles", h.name+", the newest promotion, stays the primary when the partition ends", "it was a replica for "+h.demoted.String())
+	v.expect(h.both <= soonOneWriter, "one_writer", "both hosts take writes for at most "+soonOneWriter.String()+" after the partition", h.both.String())
+	v.expect(h.lost == 0, "lost_late", "nothing is lost that "+h.name+" had when the partition ended", plural(h.lost, "write"))
+	v.stands("after recovery", r.Recovered, h.name)
+}
+
+// judgeColdStart: the old primary's data is the newest, whoever boots first.
+func judgeColdStart(v *findings, r *Result) {
+	v.stands("after recovery", r.Recovered, r.Before.Primary)
+	for _, s := range r.Syncs {
+		v.expect(s.Host == r.Before.Primary || s.Full == 0, "never_back_in_time", s.Host+", whose data is the older, serves no full sync",
+			plural(int(s.Full), "full sync")+" from it")
+	}
+}
+
 // judgeStale: the newer data wins, however late it comes.
 func judgeStale(v *findings, r *Result) {
 	v.stands("after recovery", r.Recovered, r.peer())
@@ -151,7 +176,7 @@ func (v *findings) objectives(r *Result) {
 
 // invariants: what holds in every drill.
 func (v *findings) invariants(r *Result) {
-	v.expect(r.DualWritable == 0, "one_writer", "at no time both hosts take writes", "both did, for "+r.DualWritable.String())
+	v.expect(r.DualWritable == 0 || r.healed != nil, "one_writer", "at no time both hosts take writes", "both did, for "+r.DualWritable.String())
 	v.expect(r.Ledger.LostLate == 0, "lost_late", "nothing is lost that the new primary acknowledged", plural(r.Ledger.LostLate, "write"))
 	v.expect(r.Ledger.Diverged == 0, "same_data", "both hosts hold the same writes in the end",
 		plural(r.Ledger.Diverged, "write")+" only one of them holds")

@@ -72,6 +72,11 @@ func (r *run) act(ctx context.Context, s Step) error {
 	case s.Wait > 0:
 		return sleep(ctx, s.Wait)
 	case s.Undo:
+		if r.drill.heals {
+			if err := r.beforeHeal(ctx); err != nil {
+				return err
+			}
+		}
 		return r.undo(ctx)
 	case s.Recover:
 		return r.heal(ctx)
@@ -110,7 +115,8 @@ func (r *run) primary() int {
 	return r.before
 }
 
-// strike injects a fault, and returns once it is proved that it landed.
+// strike injects a fault, and returns once it is proved that it landed. That of
+// a reset is proved when the host is back.
 func (r *run) strike(ctx context.Context, s Step) error {
 	hosts := r.targets(s.On)
 	if len(r.res.Faults) == 0 {
@@ -120,7 +126,12 @@ func (r *run) strike(ctx context.Context, s Step) error {
 	for _, i := range hosts {
 		r.hit[i] = true
 		entry := r.faultOn(i, s.Fault)
-		all.Go(func() error { return r.rigs[i].inject(ctx, s.Fault, entry) })
+		all.Go(func() error {
+			if s.Fault.resets() {
+				return r.reset(ctx, i, s.Fault, entry)
+			}
+			return r.rigs[i].inject(ctx, s.Fault, entry)
+		})
 	}
 	err := all.Wait()
 	if ctx.Err() != nil {
@@ -308,7 +319,8 @@ func (r *run) clearLeft(ctx context.Context) error {
 	return nil
 }
 
-// undo ends the faults that last, on all hosts that have any.
+// undo ends the faults that last, on all hosts that have any, and waits for the
+// hosts that were reset.
 func (r *run) undo(ctx context.Context) error {
 	var all errgroup.Group
 	for i := range r.rigs {
@@ -316,13 +328,19 @@ func (r *run) undo(ctx context.Context) error {
 			continue
 		}
 		all.Go(func() error {
+			if err := r.comeBack(ctx, i); err != nil {
+				return err
+			}
 			sent := r.clock.now()
 			ended, err := r.rigs[i].undo(ctx)
 			for _, f := range ended {
 				r.timeline.add(min(max(sent, r.watches[i].local(f.at)), r.clock.now()),
 					Event{Type: FaultUndone, Host: r.tracks[i].host, Text: string(f.fault) + " has ended"})
 			}
-			return err
+			if err != nil {
+				return fmt.Errorf("end the faults of %s: %w; the host does it by itself within %v", r.drill.Name, err, r.rigs[i].limit)
+			}
+			return nil
 		})
 	}
 	return all.Wait()
@@ -341,7 +359,7 @@ func (r *run) mend(ctx context.Context, failure error) error {
 	}
 	var all errgroup.Group
 	for i := range r.rigs {
-		if r.hit[i] {
+		if r.hit[i] && r.resets[i] == nil { // or nothing is left there
 			all.Go(func() error { _, err := r.rigs[i].disarm(ctx); return err })
 		}
 	}
@@ -375,7 +393,7 @@ func (r *run) heal(ctx context.Context) error {
 	}
 	r.timeline.add(at, Event{Type: RecoveryStart, Host: one, Text: "recovery: Redis, then keepalived"})
 	if err := r.undo(ctx); err != nil {
-		return fmt.Errorf("end the faults of %s: %w; the hosts do it by themselves within %v", r.drill.Name, err, r.rigs[0].limit)
+		return err
 	}
 	if one == "" {
 		hosts = nil // whichever need it

@@ -106,7 +106,8 @@ type Result struct {
 	Started time.Time `json:"started"`
 	Took    Millis    `json:"took_ms"`
 
-	unmet []Deviation // of what its steps expected
+	unmet  []Deviation // of what its steps expected
+	healed *healed     // where the drill is about that
 
 	Verdict    Verdict     `json:"verdict"`
 	Deviations []Deviation `json:"deviations,omitempty"` // when Deviated

@@ -64,6 +64,8 @@ type run struct {
 	dial     [2]dialer // to each host's own address
 	vip      dialer
 	rigs     [2]rig
+	resets   [2]*reset               // hosts that are not back yet
+	fail     context.CancelCauseFunc // ends the drill early
 
 	mu     sync.Mutex // for Result.Faults while a fault is reported
 	before int        // the host that was the primary when the drill began
@@ -124,9 +126,9 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 // perform is the drill, step by step.
 func (r *run) perform(ctx context.Context) error {
 	asked := ctx
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	stopWatching := r.watch(ctx, fail)
+	ctx, r.fail = context.WithCancelCause(ctx)
+	defer r.fail(nil)
+	stopWatching := r.watch(ctx)
 	defer stopWatching()
 	if err := r.watched(ctx); err != nil {
 		// What is wrong with the pair is the better answer, if anything is.
@@ -322,13 +324,13 @@ func (r *run) client(w dialer, d deadlines) *redisctl.Client {
 // watch starts what looks from inside the hosts, and keeps other drills off
 // them. What it returns stops it, and may be called again. A watch that breaks
 // fails the drill.
-func (r *run) watch(ctx context.Context, fail context.CancelCauseFunc) (stop func()) {
+func (r *run) watch(ctx context.Context) (stop func()) {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var all sync.WaitGroup
 	for _, w := range r.watches {
 		all.Go(func() {
 			if err := w.run(watching); err != nil {
-				fail(err)
+				r.fail(err)
 			}
 		})
 	}
@@ -457,6 +459,10 @@ func (r *run) balance(ctx context.Context) error {
 	r.res.Ledger = &b
 	r.timeline.add(r.clock.now(), Event{Type: ReadBack,
 		Text: fmt.Sprintf("%d of %d acknowledged writes are lost", b.Lost, b.Acknowledged)})
+	if h := r.res.healed; h != nil {
+		h.lost = r.ledger.missing(h.held, held[primary])
+		return r.afterHeal(h)
+	}
 	return nil
 }
 

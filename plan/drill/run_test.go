@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"hapair/remote"
 )
 
 // runOn does one drill on a sim, and checks what must be so after any drill:
@@ -216,6 +218,46 @@ func TestVerdicts(t *testing.T) {
 			},
 		},
 
+		{name: "all is well with a host reset", drill: "power-off", want: Passed},
+		{name: "all is well with both hosts reset", drill: "cold-start", want: Passed},
+		{name: "all is well when a partition ends", drill: "heal", want: Passed},
+		{
+			name: "a reset host takes the VIP back", drill: "power-off", want: Deviated, rules: []string{"vip_moves", "roles", "vip", "vrrp", "never_back_in_time"},
+			set: func(s *sim) {
+				s.onRecover = func(s *sim, struck int) {
+					s.servers[1-struck].set(func(f *fakeRedis) { f.role = "slave" })
+					s.promote(struck)
+					s.hold(struck)
+					s.follow(1 - struck)
+				}
+			},
+		},
+		{
+			name: "a host does not reset", drill: "power-off", want: Inconclusive, why: "could not be proved that power-off landed on a: ",
+			set: func(s *sim) { s.stays = true },
+		},
+		{
+			name: "a host refuses to reset", drill: "power-off", want: Inconclusive, why: "could not be proved that power-off landed on a: a: reset: exit code 1",
+			set: func(s *sim) { s.proof = &remote.ExitError{Host: "a", Cmd: "reset", Code: 1} },
+		},
+		{
+			name: "a host does not come back", drill: "power-off", want: Failed, why: "a was reset and is not back: no answer within 20s; the last try: a: connect: no route to host; see its console",
+			set: func(s *sim) { s.boots = time.Hour },
+		},
+		{
+			name: "the older data wins after a cold start", drill: "cold-start", want: Deviated,
+			rules: []string{"roles", "vip", "vrrp", "never_back_in_time", "max_lost"},
+			set:   func(s *sim) { s.stale = true },
+		},
+		{
+			name: "the older primary has the VIP when a partition ends", drill: "heal", want: Deviated, rules: []string{"vip"},
+			set: func(s *sim) { s.retakes = true },
+		},
+		{
+			name: "the older primary wins when a partition ends", drill: "heal", want: Deviated, rules: []string{"vip", "roles", "vrrp", "lost_late"},
+			set: func(s *sim) { s.forgets = true },
+		},
+
 		{
 			name: "an unwell pair", drill: "kill-redis", want: Inconclusive, why: "healthy pair only: b: the link to a is down",
 			set: func(s *sim) { s.servers[1].linkUp = false },
@@ -281,6 +323,9 @@ func TestVerdicts(t *testing.T) {
 			set: func(s *sim) { s.proof, s.broken = proofFailed, errors.New("no room on the disk") },
 		},
 	}
+	patience := returnTimeout
+	t.Cleanup(func() { returnTimeout = patience })
+	returnTimeout = 20 * time.Second
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -302,7 +347,8 @@ func TestVerdicts(t *testing.T) {
 						break
 					}
 				}
-				if struck := len(r.Faults) > 0 || tt.why != "" && strings.Contains(tt.why, "said nothing"); struck != (len(s.recovered) > 0) {
+				gone := strings.Contains(tt.why, "is not back")
+				if struck := len(r.Faults) > 0 && !gone || tt.why != "" && strings.Contains(tt.why, "said nothing"); struck != (len(s.recovered) > 0) {
 					t.Errorf("struck: %t; recovered: %v", struck, s.recovered)
 				}
 			})
@@ -402,13 +448,19 @@ func TestLostTailIsCounted(t *testing.T) {
 // and nothing of the drill is left: neither keys nor goroutines (which would
 // fail the bubble).
 func TestInterruptedAnywhere(t *testing.T) {
-	for at := 10 * time.Millisecond; at < 7*time.Second; at += 170 * time.Millisecond {
+	for _, name := range []string{"kill-redis", "power-off"} {
+		t.Run(name, func(t *testing.T) { interruptedAnywhere(t, name) })
+	}
+}
+
+func interruptedAnywhere(t *testing.T, name string) {
+	for at := 10 * time.Millisecond; at < 9*time.Second; at += 170 * time.Millisecond {
 		t.Run(at.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim()
 				ctx, cancel := context.WithTimeoutCause(t.Context(), at, errors.New("interrupted"))
 				defer cancel()
-				r, _ := runOn(t, s, ctx, "kill-redis")
+				r, _ := runOn(t, s, ctx, name)
 				finished := r.Verdict == Passed
 				if !finished && (r.Verdict != Inconclusive || r.Reason != "ended early: interrupted") {
 					t.Errorf("%s: %q", r.Verdict, r.Reason)

@@ -212,6 +212,79 @@ func TestLastingFault(t *testing.T) {
 	}
 }
 
+// A reset is proved by the boot that comes after it.
+func TestResetScript(t *testing.T) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot := strings.TrimSpace(string(id))
+	programs := func(reboot string) map[string]string {
+		return map[string]string{
+			"sync": "", "sleep": "",
+			"systemctl": `[ "$*" = "--force --force reboot" ] || exit 9; ` + reboot,
+		}
+	}
+	never := func() bool { return false }
+
+	t.Run("the host falls silent", func(t *testing.T) {
+		asked := filepath.Join(t.TempDir(), "asked")
+		g, left := rigOn(t, hostWith(t, programs(": >"+asked+"; exec tail -f /dev/null")))
+		var told report
+		silent := func() bool { _, err := os.Stat(asked); return err == nil }
+		if got, err := g.reset(t.Context(), PowerOff, silent, func(r report) { told = r }); err != nil || got != boot {
+			t.Errorf("the boot %q, %v; want %q", got, err, boot)
+		}
+		if told.injected.IsZero() || !told.verified.IsZero() || told.what != "reset of the host: systemctl --force --force reboot" {
+			t.Errorf("reported %+v", told)
+		}
+		if _, err := os.Stat(left); err == nil {
+			t.Error("there is something to undo on a host that forgets it")
+		}
+	})
+	refusals := map[string]struct {
+		reboot, lasting string
+		err             string
+	}{
+		"systemd refuses":     {reboot: "echo Access denied >&2; exit 1", err: "Access denied"},
+		"nothing comes of it": {err: "the host is still here 60 s later"},
+		"another fault lasts": {lasting: "undo.disk-full", err: "disk-full is still here, and after a reset nobody would end it"},
+	}
+	for name, c := range refusals {
+		t.Run(name, func(t *testing.T) {
+			g, drill := rigOn(t, hostWith(t, programs(c.reboot)))
+			if c.lasting != "" {
+				if err := errors.Join(os.MkdirAll(drill, 0o755), os.WriteFile(filepath.Join(drill, c.lasting), nil, 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := g.reset(t.Context(), PowerOff, never, func(report) {})
+			var u *unproven
+			if !errors.As(err, &u) || !strings.Contains(err.Error(), c.err) || got != "" {
+				t.Errorf("the boot %q, %v; want %q", got, err, c.err)
+			}
+		})
+	}
+	t.Run("it ends with its context", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		g, _ := rigOn(t, hostWith(t, programs("exec tail -f /dev/null")))
+		got, err := g.reset(ctx, PowerOff, never, func(report) { cancel() })
+		if !errors.Is(err, context.Canceled) || got != boot {
+			t.Errorf("the boot %q, %v", got, err)
+		}
+	})
+
+	g, _ := rigOn(t, hostWith(t, programs("")))
+	var told report
+	if err := g.returned(t.Context(), &reset{fault: PowerOff, boot: "another", hear: func(r report) { told = r }}); err != nil || told.evidence != "another boot, "+boot {
+		t.Errorf("%v; reported %+v", err, told)
+	}
+	var u *unproven
+	if err := g.returned(t.Context(), &reset{fault: PowerOff, boot: boot}); !errors.As(err, &u) || !strings.Contains(err.Error(), "it is still the boot "+boot) {
+		t.Errorf("it was not reset, and is told to be back: %v", err)
+	}
+}
+
 func TestFaultEndsWithItsContext(t *testing.T) {
 	h := hostWith(t, map[string]string{"systemctl": "sleep 60"})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -35,15 +36,20 @@ type sim struct {
 	// failover is how long the VIP is nowhere after a fault; the peer is
 	// promoted at its end.
 	failover time.Duration
-	stuck    bool  // the peer does not take over
-	unfenced bool  // a primary that lives on goes on taking writes
-	proof    error // of the fault script, instead of its proof
-	mute     bool  // the fault script does nothing and says nothing
-	broken   error // of Recover
-	silent   bool  // nothing answers for the VIP where it was: connections hang
-	impostor bool  // it is the other Redis that answers at the VIP
-	locked   bool  // another drill is under way
-	remote   bool  // the controller reaches Redis through SSH only
+	stuck    bool          // the peer does not take over
+	unfenced bool          // a primary that lives on goes on taking writes
+	proof    error         // of the fault script, instead of its proof
+	mute     bool          // the fault script does nothing and says nothing
+	broken   error         // of Recover
+	silent   bool          // nothing answers for the VIP where it was: connections hang
+	impostor bool          // it is the other Redis that answers at the VIP
+	locked   bool          // another drill is under way
+	remote   bool          // the controller reaches Redis through SSH only
+	boots    time.Duration // how long a host that is reset is away
+	stays    bool          // a reset does nothing to a host
+	stale    bool          // once both hosts have been reset, the older data wins
+	retakes  bool          // once a partition has ended, the older primary has the VIP for a moment
+	forgets  bool          // and the newest promotion follows it
 	// What else goes wrong: once the peer has taken over, and once the struck
 	// host is back.
 	onFault, onRecover func(s *sim, struck int)
@@ -55,6 +61,7 @@ type sim struct {
 	recovered []string
 	ended     []string  // faults, as "a: undo faults"
 	left      *Standing // how the drill left the pair
+	parted    bool
 	later     sync.WaitGroup
 	marks     [2]simMark
 }
@@ -87,13 +94,14 @@ func newSim() *sim {
 			Check:      spec.Check{Interval: 200 * time.Millisecond, Timeout: time.Second},
 		},
 		failover: 300 * time.Millisecond,
+		boots:    2 * time.Second,
 		running:  [2]bool{true, true},
 		epoch:    1,
 	}
 	for i := range s.servers {
 		s.servers[i] = newFakeRedis()
 		s.servers[i].runID = "run-" + s.spec.Hosts[i].Name
-		s.hosts[i] = &simHost{sim: s, index: i, clock: time.Duration(i+1) * time.Hour}
+		s.hosts[i] = &simHost{sim: s, index: i, clock: time.Duration(i+1) * time.Hour, cut: make(chan struct{})}
 	}
 	s.mark(0, "MASTER")
 	s.mark(1, "BACKUP")
@@ -181,6 +189,37 @@ func (s *sim) promote(i int) {
 // fault is what the pair makes of one.
 func (s *sim) fault(struck int, fault Fault) {
 	f := s.servers[struck]
+	switch {
+	case fault == CutPeerLink:
+		s.part()
+		return
+	case fault == PowerOff && s.role(struck) == "slave":
+		f.die()
+		s.servers[1-struck].set(func(f *fakeRedis) { f.replica = nil })
+		s.mu.Lock()
+		s.running[struck] = false
+		s.mu.Unlock()
+		return
+	case fault == PowerOff && s.role(1-struck) == "":
+		f.die()
+		s.hold(-1)
+		s.later.Go(func() {
+			time.Sleep(s.boots)
+			first := struck
+			if s.stale {
+				first = 1 - struck
+			}
+			s.servers[first].set(func(f *fakeRedis) { f.role, f.down = "master", false })
+			s.hold(first)
+			s.follow(1 - first)
+			s.mu.Lock()
+			s.running = [2]bool{true, true}
+			s.mu.Unlock()
+			s.mark(first, "MASTER")
+			s.mark(1-first, "BACKUP")
+		})
+		return
+	}
 	if fault != StopKeepalived {
 		f.die()
 	} else if !s.unfenced {
@@ -204,6 +243,66 @@ func (s *sim) fault(struck int, fault Fault) {
 			s.onFault(s, struck)
 		}
 	})
+}
+
+func (s *sim) role(i int) string {
+	f := s.servers[i]
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		return ""
+	}
+	return f.role
+}
+
+// part cuts the hosts off from each other: the replica is promoted and has the
+// VIP, which the old primary keeps, too.
+func (s *sim) part() {
+	s.mu.Lock()
+	old, again := s.holder, s.parted
+	s.parted = true
+	s.mu.Unlock()
+	if again {
+		return // on the other host
+	}
+	s.servers[old].set(func(f *fakeRedis) { f.replica = nil })
+	s.later.Go(func() {
+		time.Sleep(s.failover)
+		s.promote(1 - old)
+		s.mu.Lock()
+		s.holder = 1 - old // clients have heard of it last
+		s.mu.Unlock()
+		s.servers[old].set((*fakeRedis).hangUp)
+		s.hosts[1-old].vip(true)
+	})
+}
+
+// rejoin ends that, and reports whether they were.
+func (s *sim) rejoin() bool {
+	s.mu.Lock()
+	newest, was := s.holder, s.parted
+	s.parted = false
+	s.mu.Unlock()
+	if !was {
+		return false
+	}
+	old := 1 - newest
+	s.later.Go(func() {
+		time.Sleep(50 * time.Millisecond) // until they hear of each other
+		if s.retakes {
+			s.hosts[newest].vip(false)
+			time.Sleep(200 * time.Millisecond)
+			s.hosts[newest].vip(true)
+		}
+		if s.forgets {
+			s.follow(newest)
+			s.hold(old)
+			return
+		}
+		s.hosts[old].vip(false)
+		s.follow(old)
+	})
+	return true
 }
 
 func (s *sim) Spec() *spec.Pair         { return s.spec }
@@ -248,6 +347,13 @@ func (s *sim) Recover(ctx context.Context, ev pair.Events, hosts ...string) erro
 	s.mu.Lock()
 	s.recovered = append(s.recovered, hosts...)
 	s.mu.Unlock()
+	if len(hosts) == 0 { // whichever need it: none does
+		s.mu.Lock()
+		s.recovered = append(s.recovered, "a", "b")
+		s.mu.Unlock()
+		ev.Step("", "see that the VIP has not moved").Done("in sync", nil)
+		return s.broken
+	}
 	step := ev.Step(hosts[0], "start Redis")
 	if err := sleep(ctx, 400*time.Millisecond); err != nil {
 		return err
@@ -309,6 +415,42 @@ type simHost struct {
 
 	mu    sync.Mutex
 	watch io.Writer // standard output of the watch
+	boot  int
+	cut   chan struct{} // closed when the host is reset
+	back  time.Time     // when it is here again
+}
+
+// reset has the host go, and come back in another boot.
+func (h *simHost) reset() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.cut)
+	h.cut = make(chan struct{})
+	h.boot++
+	h.back = time.Now().Add(h.sim.boots)
+}
+
+// here is the boot of a host that can be reached, and what the end of it closes.
+func (h *simHost) here() (boot int, cut <-chan struct{}, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Now().Before(h.back) {
+		return 0, nil, &remote.Error{Host: h.String(), Op: "connect", Err: syscall.EHOSTUNREACH}
+	}
+	return h.boot, h.cut, nil
+}
+
+func (h *simHost) lost() error {
+	return &remote.Error{Host: h.String(), Op: "connection lost", Err: io.EOF}
+}
+
+// vip tells that the VIP has come or gone.
+func (h *simHost) vip(here bool) {
+	change := "Deleted "
+	if here {
+		change = ""
+	}
+	h.tell(fmt.Sprintf("[%s] %s2: eth3    inet %s/32 scope global eth3", h.stamp(), change, simVIP))
 }
 
 func (h *simHost) String() string { return h.sim.spec.Hosts[h.index].Name }
@@ -338,11 +480,24 @@ func (h *simHost) tell(line string) {
 }
 
 func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) {
+	boot, cut, err := h.here()
+	if err != nil {
+		return remote.Result{}, err
+	}
 	if fault, ok := strings.CutPrefix(c.Name, "fault "); ok {
 		return remote.Result{}, h.runFault(ctx, c, Fault(fault))
 	}
 	switch c.Name {
+	case "see that it has booted":
+		if was := c.Argv[len(c.Argv)-1]; was == strconv.Itoa(boot) {
+			return remote.Result{}, &remote.ExitError{Host: h.String(), Code: exitUnproven, Stderr: []byte("it is still the boot " + was)}
+		}
+		fmt.Fprintf(c.Stdout, "verified %s another boot, %d\n", h.seconds(), boot)
+		return remote.Result{}, nil
 	case "undo faults", "disarm faults":
+		if h.sim.rejoin() {
+			fmt.Fprintf(c.Stdout, "undone %s %s\n", h.seconds(), CutPeerLink)
+		}
 		h.sim.mu.Lock()
 		defer h.sim.mu.Unlock()
 		h.sim.ended = append(h.sim.ended, h.String()+": "+c.Name)
@@ -362,6 +517,9 @@ func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) 
 		defer close(ended)
 		told := ""
 		for in := bufio.NewScanner(c.Stdin); in.Scan(); {
+			if in.Text() == "" {
+				continue
+			}
 			time.Sleep(time.Millisecond)
 			if n, ok := strings.CutPrefix(in.Text(), "ping "); ok {
 				answer := "pong " + n + " " + h.seconds()
@@ -389,11 +547,13 @@ func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) 
 	case <-ended:
 	case <-ctx.Done():
 		return remote.Result{}, c.Interrupted(ctx, h.String())
+	case <-cut:
+		err = h.lost()
 	}
 	h.mu.Lock()
 	h.watch = nil
 	h.mu.Unlock()
-	return remote.Result{}, nil
+	return remote.Result{}, err
 }
 
 func (h *simHost) runFault(ctx context.Context, c remote.Cmd, fault Fault) error {
@@ -402,6 +562,18 @@ func (h *simHost) runFault(ctx context.Context, c remote.Cmd, fault Fault) error
 	}
 	if h.sim.mute {
 		return nil
+	}
+	if fault == PowerOff {
+		boot, _, _ := h.here()
+		fmt.Fprintf(c.Stdout, "boot %d\ninjected %s reset of the host\n", boot, h.seconds())
+		if h.sim.proof != nil {
+			return h.sim.proof
+		}
+		if !h.sim.stays {
+			h.sim.fault(h.index, fault)
+			h.reset()
+		}
+		return h.lost()
 	}
 	fmt.Fprintf(c.Stdout, "injected %s SIGKILL to Redis, process 100\n", h.seconds())
 	h.sim.fault(h.index, fault)

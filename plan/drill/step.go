@@ -14,7 +14,7 @@ type Step struct {
 	Start      bool // start Redis and keepalived On a host, and no more than that
 	Wait       time.Duration
 	Expect     Condition
-	Undo       bool // end the faults that last
+	Undo       bool // end the faults that last; a host that was reset is waited for
 	Recover    bool // Undo, then bring back what was struck
 
 	On     Target        // of Fault, Start and Expect
@@ -122,7 +122,10 @@ func (d Drill) Plan() []string {
 	}
 	for _, s := range d.Steps {
 		text := s.String()
-		if s.Fault != NoFault {
+		switch {
+		case s.Fault.resets():
+			text += "; it boots again by itself, and the id of that boot proves that it landed"
+		case s.Fault != NoFault:
 			text += "; before it, the host gets a timer that ends it should nobody else; prove that it landed"
 		}
 		plan = append(plan, text)

@@ -149,6 +149,14 @@ func (t *track) sawVIP(at time.Duration, held bool) {
 	}
 }
 
+// wasReset enters that the host has ended, and with it what it had.
+func (t *track) wasReset(at time.Duration) {
+	t.sawVIP(at, false)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.vrrp.set(max(at, t.vrrp.since()), "") // nobody knows, until its hooks say
+}
+
 // syncs are the synchronisations served since the drill began.
 func (t *track) syncs() Syncs {
 	t.mu.Lock()

@@ -32,7 +32,13 @@ func (t *track) sawVRRP(at, now time.Duration, state string) {
 		return
 	}
 	at = max(at, t.vrrp.since())
-	if before, changed := t.vrrp.set(at, state); changed {
-		t.timeline.add(at, Event{Type: VRRPChange, Host: t.host, From: before, To: state, Text: "VRRP: " + before + " → " + state})
+	before, changed := t.vrrp.set(at, state)
+	if !changed {
+		return
 	}
+	text := "VRRP: " + state
+	if before != "" { // which is not so after a reset
+		text = "VRRP: " + before + " → " + state
+	}
+	t.timeline.add(at, Event{Type: VRRPChange, Host: t.host, From: before, To: state, Text: text})
 }

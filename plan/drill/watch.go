@@ -38,14 +38,31 @@ type watch struct {
 	once   sync.Once
 	offset time.Duration // the host's clock less the controller's
 	trip   time.Duration // of the exchange that told the offset; 0: none yet
+	heard  time.Duration // when the host said anything last
+	again  chan struct{} // while the host is about to be reset: closed once it is watched again
 }
 
 func newWatch(h remote.Host, dir string, vips []netip.Addr, t *track, c clock) *watch {
 	return &watch{host: h, dir: dir, vips: vips, track: t, clock: c, held: map[netip.Addr]bool{}, ready: make(chan struct{})}
 }
 
-// run watches until stop ends; that is no error.
+// run watches until stop ends; that is no error. Nor is the end of a host that
+// is to be reset: it is watched again once it is back.
 func (w *watch) run(stop context.Context) error {
+	for {
+		err := w.session(stop)
+		var why *inconclusive
+		if err == nil || errors.As(err, &why) || !w.left() {
+			return err
+		}
+		if sleep(stop, pingEvery) != nil {
+			return nil
+		}
+	}
+}
+
+// session watches for as long as the host lives.
+func (w *watch) session(stop context.Context) error {
 	questions, ask := io.Pipe()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(stop))
 	defer cancel()
@@ -88,6 +105,11 @@ func (w *watch) run(stop context.Context) error {
 const closeTimeout = 2 * time.Second
 
 func (w *watch) ask(stop context.Context, done <-chan struct{}, ask io.Writer) {
+	// An empty question is taken once the session is there: no ping counts the
+	// time that takes.
+	if _, err := io.WriteString(ask, "\n"); err != nil {
+		return
+	}
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
 	for n := 0; ; n++ {
@@ -109,13 +131,54 @@ func (w *watch) ask(stop context.Context, done <-chan struct{}, ask io.Writer) {
 	}
 }
 
+// expectReset says that the host is about to be reset. The channel is closed
+// once it is watched again.
+func (w *watch) expectReset() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.again = make(chan struct{})
+	return w.again
+}
+
+// left enters that the host has gone with all that it was, and reports whether
+// that was to be.
+func (w *watch) left() bool {
+	w.mu.Lock()
+	at, expected := w.heard, w.again != nil
+	if expected {
+		clear(w.held)
+		w.trip = 0 // its clock may have lost the time
+	}
+	w.mu.Unlock()
+	if expected {
+		w.track.wasReset(at)
+	}
+	return expected
+}
+
+// silent reports whether the host has missed several questions.
+func (w *watch) silent() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.clock.now()-w.heard > 5*pingEvery
+}
+
 // line takes one line of the script's output.
 func (w *watch) line(text string) {
 	at := w.clock.now()
+	w.mu.Lock()
+	w.heard = at
+	w.mu.Unlock()
 	switch fields := strings.Fields(text); {
 	case text == "looked":
 		w.announce(at)
 		w.once.Do(func() { close(w.ready) })
+		w.mu.Lock()
+		if w.again != nil {
+			close(w.again)
+			w.again = nil
+		}
+		w.mu.Unlock()
 	case len(fields) == 3 && fields[0] == "pong":
 		sent, err := strconv.ParseInt(fields[1], 10, 64)
 		told, ok := parseSeconds(fields[2])

@@ -20,6 +20,7 @@ export LC_ALL=C TZ=UTC0
 
 run=$1
 shift
+mkdir -p "$run" # gone with a reboot
 exec 9>"$run/drill.lock"
 flock -n 9 || exit 75
 

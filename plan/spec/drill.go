@@ -16,13 +16,15 @@ var (
 	// DrillNames are the drills of the catalogue, in its order.
 	DrillNames = []string{
 		"initial-state", "kill-redis", "stop-keepalived", "kill-both", "kill-keepalived", "switchover", "freeze-redis",
-		"kill-during-save", "busy-redis", "isolate-primary", "block-vrrp", "cut-peer-link", "kill-replica",
-		"empty-restart", "stale-return", "kill-mid-sync", "flap-redis", "disk-full", "wrong-password",
+		"kill-during-save", "busy-redis", "isolate-primary", "block-vrrp", "cut-peer-link", "heal", "kill-replica",
+		"empty-restart", "stale-return", "cold-start", "kill-mid-sync", "flap-redis", "disk-full", "wrong-password",
+		"power-off",
 	}
 	// FaultNames are what a step of a scenario can do to a host.
 	FaultNames = []string{
 		"kill-redis", "stop-keepalived", "kill-both", "kill-keepalived", "freeze-redis", "isolate", "block-vrrp",
 		"cut-peer-link", "busy-redis", "flap-redis", "disk-full", "wrong-password", "stop-redis",
+		"power-off",
 	}
 	// Conditions are what a step can expect of the pair.
 	Conditions = []string{"moved", "stayed", "served", "holds", "healthy", "in-sync"}

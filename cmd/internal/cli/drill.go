@@ -126,6 +126,7 @@ func drillRun(a *app, o *drillOptions) error {
 		return err
 	}
 	defer hosts.close()
+	hosts.outlast(p)
 
 	defer a.stop.answer(v)()
 	events, done := v.Drill([2]string{p.Hosts[0].Name, p.Hosts[1].Name})

@@ -56,7 +56,7 @@ func (a *app) connect(ctx context.Context, s *spec.Spec, v view.View) *connectio
 
 // dial connects to one host, instead of the connection there was.
 func (c *connections) dial(ctx context.Context, p *spec.Pair, h spec.Host) {
-	host, err := sshconn.Dial(ctx, target(h), c.options)
+	host, err := c.open(ctx, h)
 	ref := facts.Ref{Pair: p.Name, Host: h.Name}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +65,26 @@ func (c *connections) dial(ctx context.Context, p *spec.Pair, h spec.Host) {
 		delete(c.hosts, ref)
 	}
 	if c.failed[ref] = err; err == nil {
-		c.hosts[ref] = remote.Sudo(host, remote.Become{Method: string(h.SSH.Become), Password: h.SSH.BecomePassword.Reveal()})
+		c.hosts[ref] = host
+	}
+}
+
+// open is a new connection to one host, with root's rights.
+func (c *connections) open(ctx context.Context, h spec.Host) (remote.Host, error) {
+	host, err := sshconn.Dial(ctx, target(h), c.options)
+	if err != nil {
+		return nil, err
+	}
+	return remote.Sudo(host, remote.Become{Method: string(h.SSH.Become), Password: h.SSH.BecomePassword.Reveal()}), nil
+}
+
+// outlast makes the connections to the hosts of p outlast a restart of them.
+func (c *connections) outlast(p *spec.Pair) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range p.Hosts {
+		ref := facts.Ref{Pair: p.Name, Host: h.Name}
+		c.hosts[ref] = remote.Redial(c.hosts[ref], func(ctx context.Context) (remote.Host, error) { return c.open(ctx, h) })
 	}
 }
 
