@@ -257,22 +257,34 @@ func TestLab(t *testing.T) {
 		}
 	})
 
-	t.Run("reboot", func(t *testing.T) {
-		before, err := l.leader("a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		sh(t, l, "a", "systemctl reboot")
-		ctx, cancel := context.WithTimeout(t.Context(), bootTimeout)
-		defer cancel()
-		err = poll(ctx, func() bool {
-			now, err := l.leader("a")
-			return err == nil && now != before && l.greets(ctx, "192.168.1.218:22")
+	for name, command := range map[string]string{"reboot": "systemctl reboot", "reset": "systemctl --force --force reboot"} {
+		t.Run(name, func(t *testing.T) {
+			before, err := l.leader("a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			const boot = "cat /proc/sys/kernel/random/boot_id"
+			was := sh(t, l, "a", boot)
+			sh(t, l, "a", "touch /run/of-this-boot /root/of-the-disk; setsid sleep 4321 >/dev/null 2>&1 &")
+			_, _ = l.Sh(t.Context(), "a", command) // which may end with the host
+			ctx, cancel := context.WithTimeout(t.Context(), bootTimeout)
+			defer cancel()
+			err = poll(ctx, func() bool {
+				now, err := l.leader("a")
+				return err == nil && now != before && l.greets(ctx, "192.168.1.218:22")
+			})
+			if err != nil {
+				t.Fatalf("a doesn't come back: %v", err)
+			}
+			if now := sh(t, l, "a", boot); now == was {
+				t.Errorf("it is still the boot %s", was)
+			}
+			left := sh(t, l, "a", "ls /run/of-this-boot /root/of-the-disk 2>/dev/null || :; pgrep -fx 'sleep 4321' || :")
+			if left != "/root/of-the-disk" {
+				t.Errorf("left of the boot before: %q", left)
+			}
 		})
-		if err != nil {
-			t.Errorf("a doesn't come back: %v", err)
-		}
-	})
+	}
 
 	t.Run("another process finds it", func(t *testing.T) {
 		again, err := Open(cfg.Name)
