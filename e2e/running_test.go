@@ -67,6 +67,43 @@ func TestLifecycle(t *testing.T) {
 	p.settled()
 }
 
+// TestLock has two people at work on one pair.
+func TestLock(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, "lock", quickstart(t))
+	p.apply()
+	before := p.pids()
+	p.edit("appendonly = true", "appendonly = true\n      timeout = 300")
+
+	// One who has been shown a plan, and thinks about it.
+	thinks := p.command(t.Context(), "apply")
+	thinks.Env = append(thinks.Env, "HAPAIR_INPUT=1")
+	if _, err := thinks.StdinPipe(); err != nil { // no answer comes
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	thinks.Stdout, thinks.Stderr = &said, &said
+	if err := thinks.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.eventually("the first apply has the lock", func() bool {
+		return p.sh("b", "cat /run/hapair/quickstart.lock") != ""
+	})
+	for _, second := range [][]string{{"apply", "--auto-approve"}, {"stop"}, {"recover", "--host", "b"}} {
+		p.hapair(append(second, "--lock-timeout", "100ms")...).exits(1).says("a: another run of hapair is at work: hapair apply of ")
+	}
+	p.hapair("unlock").exits(0).says("a: took the lock away from hapair apply of ", "b: took the lock away from hapair apply of ")
+	if err := thinks.Wait(); err == nil || !strings.Contains(said.String(), "nothing was changed: the lock on") {
+		t.Errorf("the first apply ended with %v and said\n%s", err, &said)
+	}
+	if after := p.pids(); after != before {
+		t.Errorf("without the lock the first apply did something: processes were %s, are %s", before, after)
+	}
+	p.hapair("unlock").exits(0).says("a: nobody has the lock")
+	p.apply()
+	p.settled()
+}
+
 // pids are the processes of both hosts' services.
 func (p *testPair) pids() string {
 	p.t.Helper()

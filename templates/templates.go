@@ -199,6 +199,10 @@ func (l Layout) GuardRules() string {
 // Run is the volatile folder of the hooks: lock, hold, marks of this boot.
 func (l Layout) Run() string { return path.Join("/run/hapair", l.Pair) }
 
+// LockFile is what one run of hapair at a time has the lock on. It is beside
+// Run, which systemd makes, and so there before it.
+func (l Layout) LockFile() string { return path.Join("/run/hapair", l.Pair+".lock") }
+
 // HoldFile exists while this host holds; it says why in one line.
 func (l Layout) HoldFile() string { return path.Join(l.Run(), "hold") }
 

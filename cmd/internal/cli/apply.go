@@ -14,6 +14,7 @@ import (
 
 type applyOptions struct {
 	pairOptions
+	lockOptions
 	json        bool
 	autoApprove bool
 }
@@ -40,7 +41,8 @@ no other, the second drops everything at once. The next apply goes on from there
 			return applyRun(a, o)
 		},
 	}
-	o.addFlags(cmd)
+	o.pairOptions.addFlags(cmd)
+	o.lockOptions.addFlags(cmd)
 	cmd.Flags().BoolVar(&o.autoApprove, "auto-approve", false, "do not ask")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON, one object a line; needs --auto-approve")
 	return cmd
@@ -64,6 +66,11 @@ func applyRun(a *app, o *applyOptions) error {
 		return err
 	}
 	defer hosts.close()
+	locked, err := hosts.lock(a.stop.asked, v, s, "apply", o.lockOptions)
+	if err != nil {
+		return err
+	}
+	defer locked.release()
 	p, err := compare(a.stop.asked, v, s, hosts)
 	if err != nil {
 		return err
@@ -73,7 +80,10 @@ func applyRun(a *app, o *applyOptions) error {
 		return nil
 	}
 	if !o.autoApprove {
-		if err := approve(a.stop.asked, v); err != nil {
+		ctx, done := locked.during(a.stop.asked)
+		err := approve(ctx, v)
+		done()
+		if err != nil {
 			return err
 		}
 	}
@@ -81,9 +91,14 @@ func applyRun(a *app, o *applyOptions) error {
 	start := time.Now()
 	defer a.stop.answer(v)()
 	hooks, done := v.Apply(p)
-	err = plan.Apply(a.stop.now, p, plan.Options{Hosts: hosts.hosts, Hooks: hooks, Stop: a.stop.asked.Done()})
+	ctx, end := locked.during(a.stop.now)
+	defer end()
+	err = plan.Apply(ctx, p, plan.Options{Hosts: hosts.hosts, Hooks: hooks, Stop: a.stop.asked.Done()})
 	done()
 	if err != nil {
+		if ctx.Err() != nil && a.stop.now.Err() == nil {
+			err = fmt.Errorf("%v: %w", context.Cause(ctx), err)
+		}
 		return err
 	}
 	v.Applied(p, time.Since(start))

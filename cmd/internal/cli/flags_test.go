@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
@@ -26,6 +27,7 @@ func TestFlags(t *testing.T) {
 	var got any
 	record := func(o any) error { got = o; return nil }
 	a := &app{in: strings.NewReader(""), out: io.Discard, err: io.Discard}
+	waits := lockOptions{30 * time.Second}
 	commands := map[string]func() *cobra.Command{
 		"init":     func() *cobra.Command { return newCmdInit(a, func(o *initOptions) error { return record(*o) }) },
 		"validate": func() *cobra.Command { return newCmdValidate(a, func(o *validateOptions) error { return record(*o) }) },
@@ -38,6 +40,7 @@ func TestFlags(t *testing.T) {
 		"stop":     func() *cobra.Command { return newCmdStop(a, func(o *lifecycleOptions) error { return record(*o) }) },
 		"recover":  func() *cobra.Command { return newCmdRecover(a, func(o *lifecycleOptions) error { return record(*o) }) },
 		"promote":  func() *cobra.Command { return newCmdPromote(a, func(o *promoteOptions) error { return record(*o) }) },
+		"unlock":   func() *cobra.Command { return newCmdUnlock(a, func(o *unlockOptions) error { return record(*o) }) },
 		"drill":    func() *cobra.Command { return newCmdDrill(a, func(o *drillOptions) error { return record(*o) }) },
 		"up":       func() *cobra.Command { return newCmdLabUp(a, func(o *labUpOptions) error { return record(*o) }) },
 		"down":     func() *cobra.Command { return newCmdLabDown(a, func(o *pairOptions) error { return record(*o) }) },
@@ -56,13 +59,15 @@ func TestFlags(t *testing.T) {
 		"plan --var a=b,c=d":    planOptions{pairOptions: pairOptions{specOptions: specOptions{vars: []string{"a=b,c=d"}}}},
 		"plan --var-file v.hcl": planOptions{pairOptions: pairOptions{specOptions: specOptions{varFiles: []string{"v.hcl"}}}},
 		"plan --pair p --json --detailed-exitcode": planOptions{pairOptions: pairOptions{pair: "p"}, json: true, detailedExitCode: true},
-		"apply --auto-approve":                     applyOptions{autoApprove: true},
-		"apply --json":                             applyOptions{json: true},
+		"apply --auto-approve":                     applyOptions{lockOptions: waits, autoApprove: true},
+		"apply --json":                             applyOptions{lockOptions: waits, json: true},
 		"status -w --json":                         statusOptions{watch: true, json: true},
-		"start --host b":                           lifecycleOptions{host: "b"},
-		"stop":                                     lifecycleOptions{},
-		"recover --json":                           lifecycleOptions{json: true},
-		"promote --host a --force":                 promoteOptions{lifecycleOptions: lifecycleOptions{host: "a"}, force: true},
+		"start --host b":                           lifecycleOptions{lockOptions: waits, host: "b"},
+		"stop":                                     lifecycleOptions{lockOptions: waits},
+		"stop --lock-timeout 5m":                   lifecycleOptions{lockOptions: lockOptions{5 * time.Minute}},
+		"unlock --json":                            unlockOptions{json: true},
+		"recover --json":                           lifecycleOptions{lockOptions: waits, json: true},
+		"promote --host a --force":                 promoteOptions{lifecycleOptions: lifecycleOptions{lockOptions: waits, host: "a"}, force: true},
 		"drill kill-redis kill-both":               drillOptions{names: []string{"kill-redis", "kill-both"}, times: 1, writers: 4, rate: 250},
 		"drill documented --writers 8 --rate 500":  drillOptions{names: []string{"documented"}, times: 1, writers: 8, rate: 500},
 		"drill all --report-dir d":                 drillOptions{names: []string{"all"}, times: 1, writers: 4, rate: 250, reportDir: "d"},

@@ -14,12 +14,14 @@ import (
 // in the one call they make.
 type lifecycleOptions struct {
 	pairOptions
+	lockOptions
 	json bool
 	host string // empty: both, or those that need it
 }
 
 func (o *lifecycleOptions) addFlags(cmd *cobra.Command, hostUsage string) {
 	o.pairOptions.addFlags(cmd)
+	o.lockOptions.addFlags(cmd)
 	cmd.Flags().StringVar(&o.host, "host", "", hostUsage)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON, one object a line")
 }
@@ -33,7 +35,7 @@ func (o *lifecycleOptions) hosts() []string {
 
 // lifecycleRun connects to the pair, does one thing with it, and shows how it
 // stands then.
-func lifecycleRun(a *app, o *lifecycleOptions, do func(context.Context, *pair.Pair, pair.Events) error) error {
+func lifecycleRun(a *app, o *lifecycleOptions, command string, do func(context.Context, *pair.Pair, pair.Events) error) error {
 	v := a.show(o.json)
 	p, err := o.loadOne(v)
 	if err != nil {
@@ -44,15 +46,23 @@ func lifecycleRun(a *app, o *lifecycleOptions, do func(context.Context, *pair.Pa
 			return err
 		}
 	}
-	hosts := a.connect(a.stop.asked, &spec.Spec{Pairs: []*spec.Pair{p}}, v)
+	s := &spec.Spec{Pairs: []*spec.Pair{p}}
+	hosts := a.connect(a.stop.asked, s, v)
 	defer hosts.close()
 	if a.stop.asked.Err() != nil {
 		return context.Cause(a.stop.asked)
 	}
+	locked, err := hosts.lock(a.stop.asked, v, s, command, o.lockOptions)
+	if err != nil {
+		return err
+	}
+	defer locked.release()
 	running := hosts.pair(p)
 	defer a.stop.answer(v)()
 	events, done := v.Lifecycle(p.Name, [2]string{p.Hosts[0].Name, p.Hosts[1].Name})
-	ctx, cancel := context.WithCancelCause(a.stop.now)
+	ctx, end := locked.during(a.stop.now)
+	defer end()
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	err = do(ctx, running, &untilAsked{Events: events, asked: a.stop.asked, stop: cancel})
 	done()

@@ -48,7 +48,7 @@ func promoteRun(a *app, o *promoteOptions) error {
 	if !o.force {
 		return errors.New("promote gives up writes that only the other host has. If that is what you want, add --force; hapair status shows how both hosts stand")
 	}
-	return lifecycleRun(a, &o.lifecycleOptions, func(ctx context.Context, p *pair.Pair, ev pair.Events) error {
+	return lifecycleRun(a, &o.lifecycleOptions, "promote", func(ctx context.Context, p *pair.Pair, ev pair.Events) error {
 		return p.Promote(ctx, ev, o.host)
 	})
 }

@@ -24,7 +24,7 @@ host serves, it does what start does. It is safe to run twice.`,
 			if run != nil {
 				return run(o)
 			}
-			return lifecycleRun(a, o, func(ctx context.Context, p *pair.Pair, ev pair.Events) error {
+			return lifecycleRun(a, o, "recover", func(ctx context.Context, p *pair.Pair, ev pair.Events) error {
 				return p.Recover(ctx, ev, o.hosts()...)
 			})
 		},

@@ -27,7 +27,7 @@ What runs already is left alone: start is safe to run twice.`,
 			if run != nil {
 				return run(o)
 			}
-			return lifecycleRun(a, o, func(ctx context.Context, p *pair.Pair, ev pair.Events) error {
+			return lifecycleRun(a, o, "start", func(ctx context.Context, p *pair.Pair, ev pair.Events) error {
 				return p.Start(ctx, ev, o.hosts()...)
 			})
 		},

@@ -24,7 +24,7 @@ primary's last. With --host its peer takes over first. It is safe to run twice.`
 			if run != nil {
 				return run(o)
 			}
-			return lifecycleRun(a, o, func(ctx context.Context, p *pair.Pair, ev pair.Events) error {
+			return lifecycleRun(a, o, "stop", func(ctx context.Context, p *pair.Pair, ev pair.Events) error {
 				return p.Stop(ctx, ev, o.hosts()...)
 			})
 		},

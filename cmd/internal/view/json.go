@@ -395,6 +395,14 @@ func (j *JSON) Drilled(results []*drill.Result) {
 	}
 }
 
+// Unlocked implements View.
+func (j *JSON) Unlocked(at facts.Ref, holder string) {
+	j.line("info", "unlocked", unlocked(at, holder), struct {
+		At     string `json:"at"`
+		Holder string `json:"holder,omitempty"`
+	}{refText(at), holder})
+}
+
 // Reported implements View.
 func (j *JSON) Reported(paths []string) {
 	j.line("info", "report", "report: "+strings.Join(paths, ", "), struct {

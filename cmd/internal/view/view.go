@@ -17,6 +17,7 @@ import (
 
 	"hapair/plan"
 	"hapair/plan/drill"
+	"hapair/plan/facts"
 	"hapair/plan/pair"
 	"hapair/plan/spec"
 )
@@ -57,6 +58,8 @@ type View interface {
 	Drilled(results []*drill.Result)
 	// Reported says which files the report of drills is in.
 	Reported(paths []string)
+	// Unlocked says whose lock on a host was broken; "": there was none.
+	Unlocked(at facts.Ref, holder string)
 	// Stopping answers the first Ctrl-C while something is under way.
 	Stopping()
 	// Next proposes commands to try, where somebody is there to try them.
@@ -90,6 +93,16 @@ func (h *Human) Wait(what string) func() {
 		took := h.clock().Sub(start)
 		return []string{h.err.styles.warn.Render(spinner(took)) + " " + what + h.err.styles.dim.Render("  "+elapsed(took))}
 	})
+}
+
+// Unlocked implements View.
+func (h *Human) Unlocked(at facts.Ref, holder string) { h.print(&h.out, unlocked(at, holder)) }
+
+func unlocked(at facts.Ref, holder string) string {
+	if holder == "" {
+		return fmt.Sprintf("%s: nobody has the lock", refText(at))
+	}
+	return fmt.Sprintf("%s: took the lock away from %s", refText(at), printable(holder))
 }
 
 // Stopping implements View.
