@@ -65,7 +65,7 @@ func TestCatalogue(t *testing.T) {
 				second = p.hapair("drill", "initial-state").exits(drill.ExitInconclusive).String()
 			}
 		}, "drill", "initial-state").exits(0)
-		if !strings.Contains(second, "another drill is under way on") {
+		if !strings.Contains(second, "another run of hapair is at work: hapair drill of") {
 			t.Errorf("the second drill said\n%s", second)
 		}
 	})

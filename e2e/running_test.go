@@ -92,6 +92,7 @@ func TestLock(t *testing.T) {
 	for _, second := range [][]string{{"apply", "--auto-approve"}, {"stop"}, {"recover", "--host", "b"}} {
 		p.hapair(append(second, "--lock-timeout", "100ms")...).exits(1).says("a: another run of hapair is at work: hapair apply of ")
 	}
+	p.hapair("drill", "initial-state").exits(drill.ExitInconclusive).says(": another run of hapair is at work: hapair apply of ")
 	p.hapair("unlock").exits(0).says("a: took the lock away from hapair apply of ", "b: took the lock away from hapair apply of ")
 	if err := thinks.Wait(); err == nil || !strings.Contains(said.String(), "nothing was changed: the lock on") {
 		t.Errorf("the first apply ended with %v and said\n%s", err, &said)

@@ -125,6 +125,7 @@ type Bench struct {
 	Pair   Pair
 	Events Events // nil: nobody listens
 	Load   Load   // zero: DefaultLoad
+	Holder string // who runs the drills: of the pair's lock, for others to read
 	// Dial opens a connection from the controller; nil is its own network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }

@@ -104,7 +104,7 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 	}
 	for i := range r.tracks {
 		r.tracks[i] = &track{host: s.Hosts[i].Name, timeline: r.timeline}
-		r.watches[i] = newWatch(b.Pair.Host(i), b.Pair.Layout().Run(), r.vips, r.tracks[i], r.clock)
+		r.watches[i] = newWatch(b.Pair.Host(i), pairLock{b.Pair.Layout().LockFile(), b.Holder}, b.Pair.Layout().Run(), r.vips, r.tracks[i], r.clock)
 		r.rigs[i] = rig{host: b.Pair.Host(i), layout: b.Pair.Layout(), drill: d.Name + "-" + r.keys.id, limit: undoAfter + d.waits()}
 	}
 	r.res = &Result{

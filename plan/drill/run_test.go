@@ -373,7 +373,7 @@ func TestAnotherDrillIsLeftAlone(t *testing.T) {
 		s := newSim()
 		s.locked = true
 		r, _ := runOn(t, s, t.Context(), "kill-redis")
-		if r.Verdict != Inconclusive || !strings.HasPrefix(r.Reason, "another drill is under way on ") || len(s.ended) > 0 {
+		if r.Verdict != Inconclusive || !strings.HasSuffix(r.Reason, ": another run of hapair is at work: ann") || len(s.ended) > 0 {
 			t.Errorf("%s: %q; %v", r.Verdict, r.Reason, s.ended)
 		}
 	})

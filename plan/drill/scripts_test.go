@@ -320,7 +320,7 @@ func TestWatchScript(t *testing.T) {
 	c := clock{time.Now()}
 	tl := &timeline{events: Quiet{}}
 	tr := &track{host: "a", timeline: tl}
-	w := newWatch(h, filepath.Dir(pipe), []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
+	w := newWatch(h, pairLock{filepath.Join(filepath.Dir(pipe), "lock"), "ann"}, filepath.Dir(pipe), []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
 	ctx, stop := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -392,7 +392,7 @@ func TestWatchScriptTellsVRRP(t *testing.T) {
 	c := clock{time.Now()}
 	tl := &timeline{events: Quiet{}}
 	tr := &track{host: "a", timeline: tl}
-	w := newWatch(h, dir, nil, tr, c)
+	w := newWatch(h, pairLock{filepath.Join(dir, "lock"), "ann"}, dir, nil, tr, c)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.run(ctx) }()
@@ -446,7 +446,7 @@ func TestOneWatchAtATime(t *testing.T) {
 	h := hostWith(t, map[string]string{"ip": "case $* in *monitor*) exec sleep 60 ;; esac"})
 	dir := t.TempDir()
 	watching := func() (w *watch, end func() error) {
-		w = newWatch(h, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+		w = newWatch(h, pairLock{filepath.Join(dir, "lock"), "ann"}, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.run(ctx) }()
@@ -454,9 +454,9 @@ func TestOneWatchAtATime(t *testing.T) {
 	}
 	first, end := watching()
 	<-first.ready
-	second := newWatch(h, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	second := newWatch(h, pairLock{filepath.Join(dir, "lock"), "ann"}, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 	var why *inconclusive
-	if err := second.run(t.Context()); !errors.As(err, &why) || why.reason != "another drill is under way on a" {
+	if err := second.run(t.Context()); !errors.As(err, &why) || why.reason != "a: another run of hapair is at work: ann" {
 		t.Errorf("got %v", err)
 	}
 	if err := end(); err != nil {
@@ -471,7 +471,7 @@ func TestOneWatchAtATime(t *testing.T) {
 
 func TestWatchThatBreaks(t *testing.T) {
 	h := hostWith(t, map[string]string{"ip": "exit 1"})
-	w := newWatch(h, t.TempDir(), nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	w := newWatch(h, pairLock{filepath.Join(t.TempDir(), "lock"), "ann"}, t.TempDir(), nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 	err := w.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "ip monitor has ended") {
 		t.Errorf("got %v", err)

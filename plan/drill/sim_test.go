@@ -43,7 +43,7 @@ type sim struct {
 	broken   error         // of Recover
 	silent   bool          // nothing answers for the VIP where it was: connections hang
 	impostor bool          // it is the other Redis that answers at the VIP
-	locked   bool          // another drill is under way
+	locked   bool          // another run has the lock
 	remote   bool          // the controller reaches Redis through SSH only
 	boots    time.Duration // how long a host that is reset is away
 	stays    bool          // a reset does nothing to a host
@@ -507,7 +507,7 @@ func (h *simHost) Run(ctx context.Context, c remote.Cmd) (remote.Result, error) 
 		return remote.Result{}, fmt.Errorf("%s: %s: not known", h, c.Name)
 	}
 	if h.sim.locked {
-		return remote.Result{}, &remote.ExitError{Host: h.String(), Code: 75}
+		return remote.Result{}, &remote.ExitError{Host: h.String(), Code: remote.ExitLocked, Stderr: []byte("ann\n")}
 	}
 	h.mu.Lock()
 	h.watch = c.Stdout

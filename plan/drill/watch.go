@@ -27,7 +27,8 @@ const pingEvery = 100 * time.Millisecond
 // controller's.
 type watch struct {
 	host  remote.Host
-	dir   string // on the host, of what is so now; one drill at a time has its lock
+	lock  pairLock
+	dir   string // on the host, of what is so now
 	vips  []netip.Addr
 	track *track
 	clock clock
@@ -42,8 +43,14 @@ type watch struct {
 	again  chan struct{} // while the host is about to be reset: closed once it is watched again
 }
 
-func newWatch(h remote.Host, dir string, vips []netip.Addr, t *track, c clock) *watch {
-	return &watch{host: h, dir: dir, vips: vips, track: t, clock: c, held: map[netip.Addr]bool{}, ready: make(chan struct{})}
+// pairLock keeps others off the pair while a drill is under way.
+type pairLock struct {
+	file   string // on the host
+	holder string // who has it then
+}
+
+func newWatch(h remote.Host, l pairLock, dir string, vips []netip.Addr, t *track, c clock) *watch {
+	return &watch{host: h, lock: l, dir: dir, vips: vips, track: t, clock: c, held: map[netip.Addr]bool{}, ready: make(chan struct{})}
 }
 
 // run watches until stop ends; that is no error. Nor is the end of a host that
@@ -79,7 +86,7 @@ func (w *watch) session(stop context.Context) error {
 		time.AfterFunc(closeTimeout, cancel)
 	})
 	defer unhook()
-	argv := []string{"sh", "-c", watchScript, "watch", w.dir}
+	argv := []string{"sh", "-c", watchScript, "watch", w.lock.file, w.lock.holder, w.dir}
 	for _, vip := range w.vips {
 		argv = append(argv, vip.String())
 	}
@@ -95,8 +102,8 @@ func (w *watch) session(stop context.Context) error {
 	switch {
 	case err == nil:
 		err = errors.New("it ended by itself")
-	case errors.As(err, &exit) && exit.Code == 75: // EX_TEMPFAIL of sysexits.h
-		return &inconclusive{fmt.Sprintf("another drill is under way on %s", w.host)}
+	case errors.As(err, &exit) && exit.Code == remote.ExitLocked:
+		return &inconclusive{(&remote.LockedError{Host: w.host.String(), Holder: strings.TrimSpace(string(exit.Stderr))}).Error()}
 	}
 	return fmt.Errorf("watch the VIP on %s: %w", w.host, err)
 }

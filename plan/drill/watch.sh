@@ -1,10 +1,12 @@
 # Watches which VIPs are on this host and what keepalived's state is, for as
 # long as somebody asks.
 #
-#   sh -c "$(cat watch.sh)" watch RUN VIP...
+#   sh -c "$(cat watch.sh)" watch LOCK HOLDER RUN VIP...
 #
-# There is one watch at a time, and so one drill: it has the lock on the file
-# RUN/drill.lock for as long as it lives. Exit code 75: another one has it.
+# It has the lock of the pair, on the file LOCK, for as long as it lives, and
+# writes HOLDER there, as remote/lock.sh does: nobody else changes the pair
+# meanwhile, and there is one drill at a time. Exit code 75: another one has the
+# lock, whom standard error names.
 #
 # Prints each change of an address as `ip -o -ts monitor address` does, in UTC.
 # Standard input holds questions, one a line:
@@ -18,15 +20,21 @@
 set -eu
 export LC_ALL=C TZ=UTC0
 
-run=$1
-shift
+lock=$1
+holder=$2
+run=$3
+shift 3
 mkdir -p "$run" # gone with a reboot
-exec 9>"$run/drill.lock"
-flock -n 9 || exit 75
+exec 9>>"$lock"
+if ! flock -n 9; then
+	head -n 1 "$lock" >&2
+	exit 75
+fi
+printf '%s\n%s\n' "$holder" "$$" >"$lock"
 
 ip -o -ts monitor address </dev/null 9>&- &
 monitor=$!
-trap 'kill "$monitor" 2>/dev/null || :' EXIT
+trap 'kill "$monitor" 2>/dev/null || :; : >"$lock"' EXIT
 trap 'exit 129' HUP INT TERM
 
 # vrrp tells a new mark. One that is empty, or another one once its time is

@@ -133,6 +133,7 @@ func drillRun(a *app, o *drillOptions) error {
 	bench := &drill.Bench{
 		Pair:   hosts.pair(p),
 		Events: events,
+		Holder: holder("drill"),
 		Load:   drill.Load{Eager: o.writers, Ordinary: drill.DefaultLoad.Ordinary, Rate: o.rate},
 	}
 	results, err := runDrills(a, bench, drills)
