@@ -1,14 +1,18 @@
 package e2e
 
 import (
+	"flag"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"hapair/plan/drill"
 )
+
+var drillTimes = flag.Int("drill.times", 1, "how often TestCatalogue and TestResets run each drill; more than once, the documented ones, too")
 
 // TestCatalogue runs every drill but the documented ones, which TestDrills has,
 // and those that reset hosts, on a pair that has all that a drill can need: a
@@ -30,7 +34,7 @@ func TestCatalogue(t *testing.T) {
 	p.redis("SET", "written", "before")
 
 	for _, d := range drill.Catalogue() {
-		if d.Case == 0 && !resets(d) {
+		if (d.Case == 0 || *drillTimes > 1) && !resets(d) {
 			t.Run(d.Name, func(t *testing.T) { p.in(t).proves(d.Name) })
 		}
 	}
@@ -129,27 +133,38 @@ var partitions = map[string]struct {
 	"heal":            {10 * time.Second, []string{"vip", "roles"}},
 }
 
-// proves runs one drill, and fails the test for whatever is not as it should be.
+// proves runs one drill, as often as is asked, and fails the test for whatever is
+// not as it should be.
 func (p *testPair) proves(name string) {
 	p.t.Helper()
-	o := p.hapair("drill", name, "--i-know", "--json")
+	o := p.hapair("drill", name, "--i-know", "--json", "--times", strconv.Itoa(*drillTimes))
 	results := p.results(o)
-	if len(results) != 1 {
-		p.t.Fatalf("%d results\n%s", len(results), o)
+	if len(results) != *drillTimes {
+		p.t.Errorf("%d results, want %d\n%s", len(results), *drillTimes, o.err)
 	}
-	r := results[0]
-	p.t.Logf("%-16s %s  outage: eager %s, ordinary %s  lost %d of %d  both writable %s", r.Drill, r.Verdict,
-		r.Outage(drill.Eager), r.Outage(drill.Ordinary), r.Ledger.Lost, r.Ledger.Acknowledged, r.DualWritable)
-	for _, dev := range r.Deviations {
-		if !slices.Contains(partitions[name].excused, dev.Rule) {
-			p.t.Errorf("%s", dev)
+	for _, r := range results {
+		if r.Verdict != drill.Passed && r.Verdict != drill.Deviated {
+			p.t.Errorf("%s: %s", r.Verdict, r.Reason)
+			continue
+		}
+		p.t.Logf("%-16s %s  outage: eager %s, ordinary %s  lost %d of %d  both writable %s", r.Drill, r.Verdict,
+			r.Outage(drill.Eager), r.Outage(drill.Ordinary), r.Ledger.Lost, r.Ledger.Acknowledged, r.DualWritable)
+		for _, dev := range r.Deviations {
+			if slices.Contains(partitions[name].excused, dev.Rule) {
+				p.t.Logf("  %s", dev)
+			} else {
+				p.t.Errorf("%s", dev)
+			}
+		}
+		if most := partitions[name].most; r.DualWritable.Duration() > most {
+			p.t.Errorf("both hosts took writes for %s, bounded by %v", r.DualWritable, most)
 		}
 	}
-	if most := partitions[name].most; r.DualWritable.Duration() > most {
-		p.t.Errorf("both hosts took writes for %s, bounded by %v", r.DualWritable, most)
-	}
-	if r.Verdict != drill.Passed && r.Verdict != drill.Deviated {
-		p.t.Errorf("%s: %s", r.Verdict, r.Reason)
+	for _, s := range drill.Summaries(results) {
+		if f := s.Figures; f != nil {
+			p.t.Logf("| `%s` | %d of %d | %s | %s | %s | %s | %d, %d | %s, %s |", s.Drill, s.Passed, s.Runs,
+				f.Eager.Median, f.Eager.P99, f.Eager.Worst, f.Ordinary.Worst, f.Lost.Median, f.Lost.Worst, f.DualWritable.Median, f.DualWritable.Worst)
+		}
 	}
 	p.nothingLeft()
 	p.settled()
