@@ -101,6 +101,17 @@ func TestResets(t *testing.T) {
 		}
 	}
 
+	// A power cut says no goodbye: connections are neither closed nor reset, and
+	// nobody hears of it, hapair included, until the host is back.
+	t.Run("in silence", func(t *testing.T) {
+		p := p.in(t)
+		p.sh(p.standing().primary, `nft '
+			add table inet silence
+			add chain inet silence out { type filter hook output priority 0; }
+			add rule inet silence out tcp flags & (fin | rst) != 0x0 drop'`)
+		p.proves("power-off")
+	})
+
 	// With hapair killed, the host comes back by itself all the same.
 	t.Run("nobody waits for it", func(t *testing.T) {
 		p := p.in(t)

@@ -128,9 +128,9 @@ func Catalogue() []Drill {
 			judge: judgeStale,
 		},
 		{
-			Name: "cold-start", MaxLost: &none, MaxOutage: Unbounded,
+			Name: "cold-start", MaxOutage: Unbounded,
 			Summary: "reset both hosts, the replica's first: its data is the older, and boots first",
-			Expect:  "the newest data wins, with every acknowledged write",
+			Expect:  "the newest data wins, with every acknowledged write that its Redis had written to disk",
 			Danger:  "nobody serves until both hosts have booted, and whatever else runs on them ends without warning",
 			Steps: []Step{
 				{Fault: PowerOff, On: OnReplica}, {Wait: 300 * time.Millisecond}, {Fault: PowerOff}, {Undo: true},

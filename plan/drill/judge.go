@@ -97,9 +97,21 @@ func judgeHeal(v *findings, r *Result) {
 	v.stands("after recovery", r.Recovered, h.name)
 }
 
+// unwritten is how long Redis may keep acknowledged writes to itself with
+// appendfsync everysec: it does not write while a sync of the file is under way,
+// for up to 2 s (flushAppendOnlyFile in aof.c).
+const unwritten = Millis(2 * time.Second)
+
 // judgeColdStart: the old primary's data is the newest, whoever boots first.
 func judgeColdStart(v *findings, r *Result) {
 	v.stands("after recovery", r.Recovered, r.Before.Primary)
+	early := 0
+	for _, loss := range r.Ledger.Losses {
+		if loss.From < r.Faults[len(r.Faults)-1].At-unwritten {
+			early += loss.Count
+		}
+	}
+	v.expect(early == 0, "lost", "nothing is lost that was acknowledged "+unwritten.String()+" before the reset and earlier", plural(early, "write"))
 	for _, s := range r.Syncs {
 		v.expect(s.Host == r.Before.Primary || s.Full == 0, "never_back_in_time", s.Host+", whose data is the older, serves no full sync",
 			plural(int(s.Full), "full sync")+" from it")

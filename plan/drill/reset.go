@@ -101,7 +101,12 @@ func (g rig) returned(ctx context.Context, lost *reset) error {
 // reset resets a host.
 func (r *run) reset(ctx context.Context, i int, fault Fault, entry func(report)) error {
 	watched := r.watches[i].expectReset()
-	boot, err := r.rigs[i].reset(ctx, fault, r.watches[i].silent, entry)
+	boot, err := r.rigs[i].reset(ctx, fault, r.watches[i].silent, func(told report) {
+		if !told.injected.IsZero() {
+			r.watches[i].wasReset(told.injected)
+		}
+		entry(told)
+	})
 	if boot != "" {
 		r.resets[i] = &reset{fault: fault, boot: boot, hear: entry, watched: watched}
 	}

@@ -246,8 +246,12 @@ func TestVerdicts(t *testing.T) {
 		},
 		{
 			name: "the older data wins after a cold start", drill: "cold-start", want: Deviated,
-			rules: []string{"roles", "vip", "vrrp", "never_back_in_time", "max_lost"},
+			rules: []string{"roles", "vip", "vrrp", "never_back_in_time"},
 			set:   func(s *sim) { s.stale = true },
+		},
+		{
+			name: "what was written long before is lost after a cold start", drill: "cold-start", want: Deviated, rules: []string{"lost"},
+			set: func(s *sim) { s.servers[0].lie = 100 },
 		},
 		{
 			name: "the older primary has the VIP when a partition ends", drill: "heal", want: Deviated, rules: []string{"vip"},
@@ -354,6 +358,41 @@ func TestVerdicts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A host that is reset takes the VIP and its VRRP state along, and is watched
+// again once it is back: that it is back is the proof.
+func TestReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim()
+		r, _ := runOn(t, s, t.Context(), "power-off")
+		if r.Verdict != Passed {
+			t.Fatalf("%s: %s %v", r.Verdict, r.Reason, r.Deviations)
+		}
+		f := r.Faults[0]
+		if len(r.Faults) != 1 || f.Host != "a" || f.What != "reset of the host" || f.Evidence != "another boot, 1" || f.VerifiedAfter < Millis(s.boots) {
+			t.Errorf("faults: %+v", r.Faults)
+		}
+		if got := r.Outage(Eager); !near(got, s.failover, 20*time.Millisecond) {
+			t.Errorf("outage %s, want %s", got, s.failover)
+		}
+		a := r.Tracks[0]
+		if len(a.VIP) != 2 || a.VIP[1].State != "" || a.VIP[1].From < 0 || a.VIP[1].From > Millis(pingEvery) {
+			t.Errorf("the VIP was on a: %v", a.VIP)
+		}
+		var states []string
+		for _, b := range a.VRRP {
+			states = append(states, b.State)
+		}
+		if got := strings.Join(states, ","); got != "MASTER,,stopped,BACKUP" {
+			t.Errorf("VRRP on a was %s", got)
+		}
+		for _, e := range r.Timeline {
+			if e.Type == FaultUndone && !near(e.At, s.boots, 500*time.Millisecond) {
+				t.Errorf("%s at %s, want %s", e.Text, e.At, s.boots)
+			}
+		}
+	})
 }
 
 func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }

@@ -106,6 +106,11 @@ func (d Drill) cuts() bool {
 	return slices.ContainsFunc(d.Steps, func(s Step) bool { return s.Fault.cuts() })
 }
 
+// resets reports whether it resets hosts.
+func (d Drill) resets() bool {
+	return slices.ContainsFunc(d.Steps, func(s Step) bool { return s.Fault.resets() })
+}
+
 // waits is how long its steps take at most by themselves.
 func (d Drill) waits() (sum time.Duration) {
 	for _, s := range d.Steps {
@@ -123,6 +128,8 @@ func (d Drill) Plan() []string {
 	for _, s := range d.Steps {
 		text := s.String()
 		switch {
+		case s.Undo && d.resets():
+			text = "wait until the hosts are back"
 		case s.Fault.resets():
 			text += "; it boots again by itself, and the id of that boot proves that it landed"
 		case s.Fault != NoFault:

@@ -41,6 +41,7 @@ type watch struct {
 	trip   time.Duration // of the exchange that told the offset; 0: none yet
 	heard  time.Duration // when the host said anything last
 	again  chan struct{} // while the host is about to be reset: closed once it is watched again
+	struck time.Duration // when it was
 }
 
 // pairLock keeps others off the pair while a drill is under way.
@@ -147,11 +148,19 @@ func (w *watch) expectReset() <-chan struct{} {
 	return w.again
 }
 
+// wasReset says when the host was reset, by its clock.
+func (w *watch) wasReset(told time.Time) {
+	at := w.local(told)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.struck = at
+}
+
 // left enters that the host has gone with all that it was, and reports whether
 // that was to be.
 func (w *watch) left() bool {
 	w.mu.Lock()
-	at, expected := w.heard, w.again != nil
+	at, expected := max(w.heard, w.struck), w.again != nil
 	if expected {
 		clear(w.held)
 		w.trip = 0 // its clock may have lost the time
