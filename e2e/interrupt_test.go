@@ -160,7 +160,7 @@ func (p *testPair) watchApply(show func(hapair *os.Process, e event)) *outcome {
 // watch runs hapair to its end and shows each event as it comes.
 func (p *testPair) watch(show func(hapair *os.Process, e event), args ...string) *outcome {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience())
 	defer cancel()
 	cmd := p.command(ctx, append(args, "--json")...)
 	out, err := cmd.StdoutPipe()

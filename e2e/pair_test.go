@@ -212,12 +212,12 @@ func (p *testPair) command(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // patience bounds one run of hapair: a cold apply compiles for minutes.
-const patience = 15 * time.Minute
+func patience() time.Duration { return time.Duration(*drillTimes) * 15 * time.Minute }
 
 // hapair runs it to its end.
 func (p *testPair) hapair(args ...string) *outcome {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience())
 	defer cancel()
 	cmd := p.command(ctx, args...)
 	var out, errs bytes.Buffer

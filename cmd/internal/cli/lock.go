@@ -43,26 +43,41 @@ func (c *connections) lock(ctx context.Context, v view.View, s *spec.Spec, comma
 	defer v.Wait("Waiting for the lock")()
 	l := &locks{}
 	holder := holder(command)
+	failures := make([]error, len(s.Pairs))
 	var locking errgroup.Group
 	locking.SetLimit(dialsAtOnce)
-	for _, p := range s.Pairs {
+	for i, p := range s.Pairs {
 		locking.Go(func() error {
-			// One after the other, always in this order: two runs never have one each.
-			for _, h := range p.Hosts {
-				if host := c.hosts[facts.Ref{Pair: p.Name, Host: h.Name}]; host != nil {
-					if err := l.take(ctx, host, pair.Layout(p).LockFile(), holder, o.wait); err != nil {
-						return err
-					}
-				}
-			}
+			failures[i] = l.takeBoth(ctx, c, p, holder, o.wait)
 			return nil
 		})
 	}
-	if err := locking.Wait(); err != nil {
+	locking.Wait()
+	if err := errors.Join(failures...); err != nil {
 		l.release()
 		return nil, err
 	}
 	return l, nil
+}
+
+// takeBoth locks one host after the other, always in this order: two runs never
+// have one each. What is wrong with the first host does not hide what is wrong
+// with the second.
+func (l *locks) takeBoth(ctx context.Context, c *connections, p *spec.Pair, holder string, wait time.Duration) error {
+	var failures []error
+	for _, h := range p.Hosts {
+		host := c.hosts[facts.Ref{Pair: p.Name, Host: h.Name}]
+		if host == nil {
+			continue
+		}
+		err := l.take(ctx, host, pair.Layout(p).LockFile(), holder, wait)
+		var locked *remote.LockedError
+		if errors.As(err, &locked) {
+			return err
+		}
+		failures = append(failures, err)
+	}
+	return errors.Join(failures...)
 }
 
 func (l *locks) take(ctx context.Context, h remote.Host, path, holder string, wait time.Duration) error {
