@@ -92,6 +92,24 @@ func TestGate(t *testing.T) {
 	serves(a, b)
 }
 
+// TestSyncedAgain promotes a primary once more, behind the back of its replica:
+// whose link broke and came back between two checks.
+func TestSyncedAgain(t *testing.T) {
+	w := newHooksWorld(t, ours+"hs", redisServer(t), rand.New(rand.NewPCG(1, 0)))
+	a, b := w.hosts[0], w.hosts[1]
+	ranked := func(rank string) {
+		t.Helper()
+		w.eventually("b is in sync, rank "+rank, func() bool {
+			w.vrrp()
+			return strings.HasSuffix(b.redis("CONFIG", "GET", "slave-priority"), "\n"+rank)
+		})
+	}
+	ranked("6")
+	a.redis("CONFIG", "SET", "slave-priority", "11")
+	a.write("data/hapair-rank", "11\n")
+	ranked("10")
+}
+
 // hooksWorld is two network namespaces on a bridge, a Redis and a folder of
 // hooks in each, and the part of keepalived and systemd that the hooks see.
 type hooksWorld struct {

@@ -266,6 +266,18 @@ release_clients() {
 	[ $# = 0 ] || "ask_$who" "$@" >/dev/null
 }
 
+# kill_redis: a Redis that hangs, and with it its clients' connections, while
+# these can still be told. A large process takes a while to go.
+kill_redis() {
+	close_gate
+	systemctl kill --signal=KILL "$redis_unit" || :
+	deadline 1
+	until case "$(ask 127.0.0.1 0.1 PING)" in *'Connection refused'*) : ;; *) false ;; esac do
+		! past || return 0
+		nap
+	done
+}
+
 # hand_over FROM TO: no write of a living primary FROM is lost: its writes stop,
 # TO gets the last of them, FROM is fenced. Demote before promote: a crash in
 # between leaves no primary, never two.
@@ -554,7 +566,7 @@ let_go() {
 		# A frozen process would keep its clients waiting, and could wake up as a
 		# second primary.
 		log error "Redis hangs: killing it"
-		systemctl kill --signal=KILL "$redis_unit"
+		kill_redis
 		return
 		;;
 	up | sick) ;;
@@ -659,6 +671,6 @@ note_sync() {
 		my_rank=$in_epoch
 		log info "in sync with $peer_name, epoch $((in_epoch / 4))"
 	fi
-	: >"$run/synced"
+	now >"$run/synced"
 	unhold "in sync with $peer_name"
 }

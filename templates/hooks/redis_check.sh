@@ -48,11 +48,19 @@ well() {
 # lost_link: the link to the peer is down; after a while this data is no longer
 # that of a live replica.
 lost_link() {
-	rm -f "$run/synced"
 	[ $((my_rank % 4)) = 2 ] && [ "$my_down" -gt "$stale_limit" ] || return 0
 	write_rank "$((my_rank - 2))"
 	ask_my "CONFIG SET slave-priority $((my_rank - 2))" >/dev/null
 	log warning "the link to $peer_name has been down for $my_down s: this data is old"
+}
+
+# synced_lately: a hook saw in the last 10 s that this is the peer's data. The
+# link can break and come back between two checks, to a peer that has led
+# another epoch since.
+synced_lately() {
+	at=-1000
+	[ ! -e "$run/synced" ] || read -r at <"$run/synced" || :
+	[ $(($(now) - ${at:-0})) -lt 1000 ]
 }
 
 # gateway_answers: is the network there, when the peer is not?
@@ -121,7 +129,7 @@ reinstate() {
 	observe peer
 	since=0
 	read -r since <"$run/ousted" || :
-	if [ "$peer_state/$peer_role" != up/master ] || [ $(($(now) - since)) -gt 3000 ]; then
+	if [ "$peer_state/$peer_role" != up/master ] || [ $(($(now) - ${since:-0})) -gt 3000 ]; then
 		rm -f "$run/ousted"
 		unhold "$peer_name is $peer_state, role $peer_role"
 	fi
@@ -138,7 +146,7 @@ while :; do
 		# frozen, or takes no writes, are told before, or they would wait in
 		# silence.
 		case $my_state in
-		hung) systemctl kill --signal=KILL "$redis_unit" || : ;;
+		hung) kill_redis ;;
 		sick)
 			close_gate
 			release_clients my
@@ -168,8 +176,9 @@ if [ "$my_state" = up ]; then
 	yes/slave/*) again master.sh ;;
 	no/slave/"$peer")
 		if [ "$my_link" = down ]; then
+			rm -f "$run/synced" # also while a hook is at work
 			locked lost_link
-		elif [ ! -e "$run/synced" ] || [ -e "$run/hold" ]; then
+		elif [ -e "$run/hold" ] || ! synced_lately; then
 			again backup.sh
 		fi
 		;;
