@@ -324,9 +324,15 @@ promote() {
 	newest=$my_rank
 	[ "$peer_rank" -le "$newest" ] || newest=$peer_rank
 	new_rank=$((newest / 4 * 4 + 7))
+	! forced || new_rank=$((new_rank + 4)) # what the peer has is no subset
 	write_rank "$new_rank"
 	rm -f "$run/alone" "$run/force" "$run/synced" "$run/let-go" "$run/ousted"
 	reason=$1
+	# A peer that followed this Redis in an earlier run of it would do so again by
+	# itself: over writes that this one's disk did not have when it died.
+	case $peer_state/$peer_role/$peer_master in
+	up/slave/"$self" | sick/slave/"$self") fence peer || : ;;
+	esac
 	set -- "CONFIG SET slave-priority $new_rank" "CONFIG SET min-slaves-to-write $(floor_alone)"
 	[ "$can_pause" = no ] || set -- "$@" 'CLIENT UNPAUSE'
 	ask_my "$@" 'SLAVEOF NO ONE' >/dev/null
@@ -343,6 +349,10 @@ promote() {
 # attach: follows the peer, whose data is newer. What this host has and the
 # peer may lack is set aside first.
 attach() {
+	if [ "$peer_empty" = yes ] && [ "$my_empty" = no ]; then
+		hold "$peer_name is primary with newer data by its rank ($peer_rank, ours is $my_rank), but holds no key"
+		return 1
+	fi
 	set_aside || return 1
 	rm -f "$run/synced" "$run/alone"
 	close_gate
@@ -351,12 +361,24 @@ attach() {
 	unhold "$peer_name is primary with newer data"
 }
 
+# is_subset: the peer, a primary, has all of this host's data, and in the same
+# run of its Redis: one that was restarted may have lost what its disk did not
+# have yet. It takes a new epoch to lead again, and is only given one after this
+# host, if that was in sync.
+is_subset() {
+	since=$((peer_rank / 4 - my_rank / 4))
+	case $((my_rank % 4)) in
+	2) [ "$since" -le 1 ] ;;
+	0) [ "$since" = 0 ] && [ "$my_rank" != 0 ] ;;
+	*) false ;;
+	esac
+}
+
 # set_aside: keeps a copy of data that the peer may lack, for the last three
 # times: a primary's that was not drained, or what was here before the pair. No
 # room for it: hold.
 set_aside() {
-	[ "$my_empty" = no ] || return 0
-	[ $((my_rank % 2)) = 1 ] || [ "$my_rank" = 0 ] || return 0
+	[ "$my_empty" = no ] && ! is_subset || return 0
 	into=$data/set-aside/$(date -u +%Y%m%dT%H%M%SZ)-rank$my_rank
 	[ ! -e "$into" ] || return 0
 	case "$(ask_my 'CONFIG GET appendonly')" in
@@ -419,7 +441,10 @@ drained() {
 # newest: neither is writable; is this host's data as new as the peer's? Sets
 # why, either way.
 newest() {
-	if [ "$my_rank" -gt "$peer_rank" ]; then
+	if [ "$my_rank" -gt "$peer_rank" ] && [ "$my_empty" = yes ] && [ "$peer_empty" = no ]; then
+		why="our data is newer by its rank ($my_rank, $peer_name has $peer_rank), but this host holds no key: cannot tell which to keep"
+		return 1
+	elif [ "$my_rank" -gt "$peer_rank" ]; then
 		why="our data is newer (rank $my_rank, $peer_name has $peer_rank)"
 	elif [ "$my_rank" -lt "$peer_rank" ]; then
 		why="$peer_name has newer data (rank $peer_rank, ours is $my_rank)"
