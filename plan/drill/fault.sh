@@ -340,6 +340,7 @@ inject() {
 		lasting "{ [ -z '$auth' ] || cat '$auth'; echo CONFIG SET rdb-key-save-delay 0; } | timeout 2 '$cli' -h '$peer' -p '$port' >/dev/null 2>&1 || :"
 		peer_says 'CONFIG SET rdb-key-save-delay 500000' >/dev/null # slow: of Redis 6.0
 		injected "restart Redis, process $redis_pid, without its data: it needs all of its primary's"
+		systemctl stop "$keepalived_unit" # or its check would, when it is to start
 		kill -9 "$redis_pid"
 		gone "$redis_pid"
 		set_apart
