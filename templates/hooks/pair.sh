@@ -175,10 +175,13 @@ write_rank() {
 }
 
 # hold WHY: not writable and no VIP until the peer or the operator tells more.
+# If the VIP is here it leaves with the next check, and no client is to be in
+# the middle of anything then.
 hold() {
 	was=
 	[ ! -e "$run/hold" ] || read -r was <"$run/hold" || :
 	[ "$was" != "$1" ] || return 0
+	close_gate
 	printf '%s\n' "$1" >"$run/hold"
 	log warning "holding: $1"
 }
