@@ -6,6 +6,11 @@ import "fmt"
 func Decide(c Config, s Seen) Decision {
 	d := &decider{Config: c, Seen: s}
 	switch {
+	case !s.Me.Primary && s.Me.Rank.class() == leading && s.Me.Rank != s.Kept:
+		// Fenced before its rank was on disk: it took no write in that epoch.
+		d.because("a promotion to rank %d was not completed", s.Me.Rank)
+		d.do(Action{Do: RankMe, Rank: s.Kept})
+		d.Again = true
 	case s.VIP && !s.Leaving:
 		d.serve()
 	case s.Me.Primary:

@@ -13,20 +13,20 @@ import (
 // step of a hook, late and lost hooks, restarts, reboots and partitions. What
 // must always be so stands in sim_test.go: replicate, promoting, leads,
 // invariants and heal.
+//
+// They are the same ones each time. -rapid.seed and -rapid.checks are for others.
 func TestHistories(t *testing.T) {
-	checks := flag.Lookup("rapid.checks")
-	if before := checks.Value.String(); before == checks.DefValue {
-		checks.Value.Set(histories)
-		t.Cleanup(func() { checks.Value.Set(before) })
+	for name, value := range map[string]string{"rapid.checks": "1000000", "rapid.seed": "1"} {
+		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
+			f.Value.Set(value)
+			t.Cleanup(func() { f.Value.Set(f.DefValue) })
+		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(what string, n int) int { return rapid.IntRange(0, n-1).Draw(t, what) }
 		live(newWorld(Decide, draw, t.Fatalf), draw("events", 150))
 	})
 }
-
-// histories are how many it has, unless -rapid.checks says so.
-const histories = "1000000"
 
 func live(w *world, events int) {
 	for range events {
