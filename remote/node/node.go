@@ -3,7 +3,8 @@
 // it. It holds no state of its own: what must outlive a hook lies on the host,
 // as marks, and beside the data, as the rank.
 //
-// It is what the handlers "node" are to run. Nothing calls it yet.
+// It is what the handlers "node" are to run. It is not finished: nothing calls it
+// yet.
 //
 // Decide is pure. Whoever calls it looks, does what it says, one action after
 // the other, and looks again: so a hook that is killed anywhere leaves a state
