@@ -8,3 +8,11 @@ func SetBecomeTimeout(d time.Duration) (undo func()) {
 	becomeTimeout = d
 	return func() { becomeTimeout = old }
 }
+
+// SetLockLease shortens how long a host believes in a silent holder of its lock,
+// and says how to undo it.
+func SetLockLease(d time.Duration) (undo func()) {
+	old := lockLease
+	lockLease = d
+	return func() { lockLease = old }
+}

@@ -15,11 +15,15 @@ import (
 //go:embed lock.sh
 var lockScript string
 
+// LockLease is how long a host believes in a holder of its lock that it does not
+// hear of: a controller may sleep, or a network stall.
+const LockLease = 30 * time.Second
+
+var lockLease = LockLease // shorter in tests
+
 const (
-	// renewLock is how often a holder says that it is there, lockLease how long
-	// a host believes it. In between a controller may sleep, or a network stall.
+	// renewLock is how often a holder says that it is there.
 	renewLock = 10 * time.Second
-	lockLease = 30 * time.Second
 	// releaseTimeout is for the session to end when its input has.
 	releaseTimeout = 2 * time.Second
 )

@@ -98,6 +98,14 @@ func TestLock(t *testing.T) {
 		default:
 		}
 	})
+	t.Run("nothing is heard of its holder", func(t *testing.T) {
+		defer remote.SetLockLease(time.Second)() // shorter than what renews it
+		l := mustTake(t, "ann")
+		if !broken(l) {
+			t.Error("its holder has not heard of it")
+		}
+		mustTake(t, "bob").Release()
+	})
 	t.Run("nobody waits longer than asked", func(t *testing.T) {
 		mustTake(t, "ann")
 		ctx, cancel := context.WithCancel(ctx)

@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -109,8 +108,7 @@ type rig struct {
 	host   remote.Host
 	layout templates.Layout
 	drill  string // its ID
-	// limit is when the host itself undoes the faults, should nobody be left to.
-	limit time.Duration
+	lock   string // the file on the host that it has the lock on, for as long as it is heard of
 }
 
 // inject does a fault, and returns once it is proved that it landed. It calls
@@ -128,7 +126,7 @@ func (g rig) inject(ctx context.Context, fault Fault, hear func(report)) error {
 }
 
 func (g rig) injecting(fault Fault) []string {
-	return []string{"inject", g.drill, strconv.Itoa(int(g.limit.Seconds())), string(fault)}
+	return []string{"inject", g.drill, g.lock, string(fault)}
 }
 
 var errSaidNothing = errors.New("the script said nothing of it")

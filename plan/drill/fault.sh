@@ -1,6 +1,6 @@
 # Injects one fault on this host and proves that it landed; undoes what lasts.
 #
-#   sh -c "$(cat fault.sh)" fault CONF inject DRILL SECONDS FAULT
+#   sh -c "$(cat fault.sh)" fault CONF inject DRILL LOCK FAULT
 #   sh -c "$(cat fault.sh)" fault CONF undo      end the faults that last
 #   sh -c "$(cat fault.sh)" fault CONF disarm    and forget the drill
 #   sh -c "$(cat fault.sh)" fault CONF start     start Redis and keepalived
@@ -15,8 +15,9 @@
 # which. 5 is a fault that this host cannot have.
 #
 # Nobody has to come back to undo it. Before anything is done, what undoes it
-# lies in RUN/drill, and a timer of systemd runs it after SECONDS: hapair may be
-# killed, and SSH may be gone.
+# lies in RUN/drill, and a unit of systemd waits for the lock on the file LOCK,
+# which watch.sh has for as long as it hears from the drill. hapair may be
+# killed, and SSH may be gone: then the unit has the lock, and undoes it.
 # shellcheck shell=sh
 set -eu
 export LC_ALL=C
@@ -29,7 +30,7 @@ shift 2
 # shellcheck disable=SC2154  # set by CONF
 {
 	drill=$run/drill
-	timer=hapair-$pair-drill
+	ending=hapair-$pair-drill
 	worker=hapair-$pair-drill-fault
 	table=hapair_drill_$pair
 }
@@ -47,7 +48,7 @@ not_here() {
 }
 
 # arm: from here on systemd undoes the faults of this drill and starts what they
-# stopped, after SECONDS.
+# stopped, once the drill has lost its lock.
 # shellcheck disable=SC2154
 arm() {
 	whose=
@@ -57,16 +58,23 @@ arm() {
 		echo "a fault of the drill $whose is still here" >&2
 		exit 3
 	fi
+	if flock -n "$lock" true; then
+		echo 'the drill has lost the lock of the pair' >&2
+		exit 3
+	fi
 	mkdir -p "$drill"
 	echo "$id" >"$drill/id"
 	cat >"$drill/end" <<-END
+		echo 'nothing is heard of the drill $id any more: its faults are ended'
+		printf '%s\n%s\n' 'this host, which ends the faults of the drill $id' "\$\$" >'$lock'
 		for undo in '$drill'/undo.*; do
 			[ ! -e "\$undo" ] || sh "\$undo"
 		done
 		systemctl start '$redis_unit' '$keepalived_unit'
 		rm -rf '$drill'
+		: >'$lock'
 	END
-	systemd-run --quiet --unit="$timer" --on-active="$seconds" sh "$drill/end"
+	systemd-run --quiet --unit="$ending" flock "$lock" sh "$drill/end"
 }
 
 # lasting COMMAND: what ends this fault. It does no harm when it has ended.
@@ -305,7 +313,7 @@ inject() {
 		verified 'Redis refuses the password of the hooks'
 		;;
 	power-off)
-		# /run and systemd's timers go with this boot, and with them whatever
+		# /run and transient units go with this boot, and with them whatever
 		# would end a fault that lasts.
 		for undo in "$drill"/undo.*; do
 			[ ! -e "$undo" ] || {
@@ -368,14 +376,14 @@ undo() {
 
 case $verb in
 inject)
-	id=$1 seconds=$2 fault=$3
+	id=$1 lock=$2 fault=$3
 	inject
 	;;
 undo) undo ;;
 disarm)
 	[ -e "$drill" ] || exit 0
 	undo
-	systemctl stop "$timer.timer" 2>/dev/null || :
+	systemctl stop "$ending" 2>/dev/null || :
 	rm -rf "$drill"
 	;;
 start)

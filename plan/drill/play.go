@@ -11,12 +11,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"hapair/plan/pair"
+	"hapair/remote"
 )
 
 const (
-	// undoAfter, and the time that the steps may take, is when a host undoes a
-	// drill's faults by itself.
-	undoAfter = 5 * time.Minute
 	// lookEvery is how often the pair is observed while a step waits for it.
 	lookEvery = 200 * time.Millisecond
 )
@@ -338,7 +336,7 @@ func (r *run) undo(ctx context.Context) error {
 					Event{Type: FaultUndone, Host: r.tracks[i].host, Text: string(f.fault) + " has ended"})
 			}
 			if err != nil {
-				return fmt.Errorf("end the faults of %s: %w; the host does it by itself within %v", r.drill.Name, err, r.rigs[i].limit)
+				return fmt.Errorf("end the faults of %s: %w; the host does it by itself within %v", r.drill.Name, err, remote.LockLease)
 			}
 			return nil
 		})
@@ -364,7 +362,7 @@ func (r *run) mend(ctx context.Context, failure error) error {
 		}
 	}
 	if err := all.Wait(); err != nil {
-		return fmt.Errorf("clear up after %s: %w; the host does it by itself within %v", r.drill.Name, err, r.rigs[0].limit)
+		return fmt.Errorf("clear up after %s: %w; the host does it by itself within %v", r.drill.Name, err, remote.LockLease)
 	}
 	return failure
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"hapair/remote"
 	"hapair/remote/redisctl"
 )
 
@@ -104,8 +105,8 @@ func (b *Bench) Run(ctx context.Context, d Drill) *Result {
 	}
 	for i := range r.tracks {
 		r.tracks[i] = &track{host: s.Hosts[i].Name, timeline: r.timeline}
-		r.watches[i] = newWatch(b.Pair.Host(i), pairLock{b.Pair.Layout().LockFile(), b.Holder}, b.Pair.Layout().Run(), r.vips, r.tracks[i], r.clock)
-		r.rigs[i] = rig{host: b.Pair.Host(i), layout: b.Pair.Layout(), drill: d.Name + "-" + r.keys.id, limit: undoAfter + d.waits()}
+		r.watches[i] = newWatch(b.Pair.Host(i), pairLock{b.Pair.Layout().LockFile(), remote.LockLease, b.Holder}, b.Pair.Layout().Run(), r.vips, r.tracks[i], r.clock)
+		r.rigs[i] = rig{host: b.Pair.Host(i), layout: b.Pair.Layout(), drill: d.Name + "-" + r.keys.id, lock: b.Pair.Layout().LockFile()}
 	}
 	r.res = &Result{
 		Format: Format, ID: r.keys.id, Pair: s.Name, Drill: d.Name, Summary: d.Summary, Case: d.Case,

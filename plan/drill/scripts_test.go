@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,25 +62,33 @@ case "$*" in
 "stop hapair-cache-keepalived.service") kill -s "$HOW" "$KEEPALIVED" ;;
 "kill --signal=KILL hapair-cache-redis.service hapair-cache-keepalived.service") kill -9 "$REDIS" "$KEEPALIVED" ;;
 "kill --signal=KILL hapair-cache-keepalived.service") kill -9 "$KEEPALIVED" ;;
-"stop hapair-cache-drill.timer") ;;
+"stop hapair-cache-drill") ;;
 *) echo "systemctl $*: not known" >&2; exit 1 ;;
 esac
 `
 
-// systemdRun notes what it is to run, and when.
+// systemdRun notes what it is to run.
 const systemdRun = `echo "systemd-run $*" >>"$CALLED"`
 
 // rigOn is a rig for a host that this machine plays.
 func rigOn(t *testing.T, h remote.Host) (g rig, run string) {
 	t.Helper()
 	dir := t.TempDir()
-	g = rig{host: h, drill: "try-1", limit: 7 * time.Minute,
+	g = rig{host: h, drill: "try-1", lock: dir + "/lock",
 		layout: pair.Layout(&spec.Pair{Name: "cache", Keepalived: spec.Keepalived{Prefix: dir}})}
 	if err := os.MkdirAll(filepath.Dir(g.layout.HooksConf()), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	conf := "pair=cache run=" + dir + "/run auth='' redis_unit=hapair-cache-redis.service keepalived_unit=hapair-cache-keepalived.service\n"
 	if err := os.WriteFile(g.layout.HooksConf(), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	held, err := os.Create(g.lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { held.Close() })
+	if err := syscall.Flock(int(held.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
 	return g, dir + "/run/drill"
@@ -174,7 +184,7 @@ func TestLastingFault(t *testing.T) {
 				t.Fatalf("%v; Redis is %s", err, state())
 			}
 			asked, _ := os.ReadFile(called)
-			if want := "systemd-run --quiet --unit=hapair-cache-drill --on-active=420 sh " + left + "/end\n"; !strings.Contains(string(asked), want) {
+			if want := "systemd-run --quiet --unit=hapair-cache-drill flock " + g.lock + " sh " + left + "/end\n"; !strings.Contains(string(asked), want) {
 				t.Errorf("called\n%s, want %s", asked, want)
 			}
 			other := g
@@ -285,6 +295,19 @@ func TestResetScript(t *testing.T) {
 	}
 }
 
+// Without the lock of the pair nobody would know that the drill has ended.
+func TestFaultNeedsTheLock(t *testing.T) {
+	redis := victim(t)
+	g, left := rigOn(t, hostWith(t, map[string]string{"systemctl": systemctl, "systemd-run": systemdRun}, "CALLED=/dev/null", "REDIS="+redis))
+	g.lock += "-nobody-has"
+	if err := g.inject(t.Context(), FreezeRedis, func(report) {}); err == nil || !strings.Contains(err.Error(), "the drill has lost the lock of the pair") {
+		t.Error(err)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("left behind: %v", err)
+	}
+}
+
 func TestFaultEndsWithItsContext(t *testing.T) {
 	h := hostWith(t, map[string]string{"systemctl": "sleep 60"})
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -320,7 +343,7 @@ func TestWatchScript(t *testing.T) {
 	c := clock{time.Now()}
 	tl := &timeline{events: Quiet{}}
 	tr := &track{host: "a", timeline: tl}
-	w := newWatch(h, pairLock{filepath.Join(filepath.Dir(pipe), "lock"), "ann"}, filepath.Dir(pipe), []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
+	w := newWatch(h, pairLock{filepath.Join(filepath.Dir(pipe), "lock"), time.Minute, "ann"}, filepath.Dir(pipe), []netip.Addr{netip.MustParseAddr("192.168.1.220"), netip.MustParseAddr("fd00::220")}, tr, c)
 	ctx, stop := context.WithCancel(t.Context())
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -392,7 +415,7 @@ func TestWatchScriptTellsVRRP(t *testing.T) {
 	c := clock{time.Now()}
 	tl := &timeline{events: Quiet{}}
 	tr := &track{host: "a", timeline: tl}
-	w := newWatch(h, pairLock{filepath.Join(dir, "lock"), "ann"}, dir, nil, tr, c)
+	w := newWatch(h, pairLock{filepath.Join(dir, "lock"), time.Minute, "ann"}, dir, nil, tr, c)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.run(ctx) }()
@@ -446,7 +469,7 @@ func TestOneWatchAtATime(t *testing.T) {
 	h := hostWith(t, map[string]string{"ip": "case $* in *monitor*) exec sleep 60 ;; esac"})
 	dir := t.TempDir()
 	watching := func() (w *watch, end func() error) {
-		w = newWatch(h, pairLock{filepath.Join(dir, "lock"), "ann"}, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+		w = newWatch(h, pairLock{filepath.Join(dir, "lock"), time.Minute, "ann"}, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.run(ctx) }()
@@ -454,7 +477,7 @@ func TestOneWatchAtATime(t *testing.T) {
 	}
 	first, end := watching()
 	<-first.ready
-	second := newWatch(h, pairLock{filepath.Join(dir, "lock"), "ann"}, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	second := newWatch(h, pairLock{filepath.Join(dir, "lock"), time.Minute, "ann"}, dir, nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 	var why *inconclusive
 	if err := second.run(t.Context()); !errors.As(err, &why) || why.reason != "a: another run of hapair is at work: ann" {
 		t.Errorf("got %v", err)
@@ -469,9 +492,25 @@ func TestOneWatchAtATime(t *testing.T) {
 	}
 }
 
+// A host believes in a drill that it does not hear of for a while only.
+func TestWatchThatIsForgotten(t *testing.T) {
+	h := hostWith(t, map[string]string{"ip": "case $* in *monitor*) exec sleep 60 ;; esac"})
+	dir := t.TempDir()
+	questions, ask := io.Pipe()
+	defer ask.Close()
+	_, err := h.Run(t.Context(), remote.Cmd{Argv: []string{"sh", "-c", watchScript, "watch", filepath.Join(dir, "lock"), "0.2", "ann", dir}, Stdin: questions})
+	var exit *remote.ExitError
+	if !errors.As(err, &exit) || exit.Code != 129 {
+		t.Errorf("got %v, want that it ends by itself", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v, want the file of the lock", left, err)
+	}
+}
+
 func TestWatchThatBreaks(t *testing.T) {
 	h := hostWith(t, map[string]string{"ip": "exit 1"})
-	w := newWatch(h, pairLock{filepath.Join(t.TempDir(), "lock"), "ann"}, t.TempDir(), nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
+	w := newWatch(h, pairLock{filepath.Join(t.TempDir(), "lock"), time.Minute, "ann"}, t.TempDir(), nil, &track{timeline: &timeline{events: Quiet{}}}, clock{time.Now()})
 	err := w.run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "ip monitor has ended") {
 		t.Errorf("got %v", err)

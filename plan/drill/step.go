@@ -111,14 +111,6 @@ func (d Drill) resets() bool {
 	return slices.ContainsFunc(d.Steps, func(s Step) bool { return s.Fault.resets() })
 }
 
-// waits is how long its steps take at most by themselves.
-func (d Drill) waits() (sum time.Duration) {
-	for _, s := range d.Steps {
-		sum += s.Wait + s.Within
-	}
-	return sum
-}
-
 // Plan is what a run of the drill does, step by step, in words.
 func (d Drill) Plan() []string {
 	plan := []string{

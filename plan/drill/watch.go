@@ -46,8 +46,9 @@ type watch struct {
 
 // pairLock keeps others off the pair while a drill is under way.
 type pairLock struct {
-	file   string // on the host
-	holder string // who has it then
+	file   string        // on the host
+	lease  time.Duration // how long the host believes in a drill that it does not hear of
+	holder string        // who has it then
 }
 
 func newWatch(h remote.Host, l pairLock, dir string, vips []netip.Addr, t *track, c clock) *watch {
@@ -87,7 +88,8 @@ func (w *watch) session(stop context.Context) error {
 		time.AfterFunc(closeTimeout, cancel)
 	})
 	defer unhook()
-	argv := []string{"sh", "-c", watchScript, "watch", w.lock.file, w.lock.holder, w.dir}
+	lease := strconv.FormatFloat((w.lock.lease / 2).Seconds(), 'f', 3, 64)
+	argv := []string{"sh", "-c", watchScript, "watch", w.lock.file, lease, w.lock.holder, w.dir}
 	for _, vip := range w.vips {
 		argv = append(argv, vip.String())
 	}

@@ -1,12 +1,13 @@
 # Watches which VIPs are on this host and what keepalived's state is, for as
 # long as somebody asks.
 #
-#   sh -c "$(cat watch.sh)" watch LOCK HOLDER RUN VIP...
+#   sh -c "$(cat watch.sh)" watch LOCK LEASE HOLDER RUN VIP...
 #
 # It has the lock of the pair, on the file LOCK, for as long as it lives, and
 # writes HOLDER there, as remote/lock.sh does: nobody else changes the pair
 # meanwhile, and there is one drill at a time. Exit code 75: another one has the
-# lock, whom standard error names.
+# lock, whom standard error names. It ends, and with it the lock, when it is asked
+# nothing for LEASE seconds, or at most twice as long.
 #
 # Prints each change of an address as `ip -o -ts monitor address` does, in UTC.
 # Standard input holds questions, one a line:
@@ -21,9 +22,10 @@ set -eu
 export LC_ALL=C TZ=UTC0
 
 lock=$1
-holder=$2
-run=$3
-shift 3
+lease=$2
+holder=$3
+run=$4
+shift 4
 mkdir -p "$run" # gone with a reboot
 exec 9>>"$lock"
 if ! flock -n 9; then
@@ -34,7 +36,19 @@ printf '%s\n%s\n' "$holder" "$$" >"$lock"
 
 ip -o -ts monitor address </dev/null 9>&- &
 monitor=$!
-trap 'kill "$monitor" 2>/dev/null || :; : >"$lock"' EXIT
+# The connection may be gone without a word.
+asked=$run/drill-asked
+: >"$asked"
+{
+	last=
+	while sleep "$lease"; do
+		this=$(stat -c %y "$asked")
+		[ "$this" != "$last" ] || kill "$$"
+		last=$this
+	done
+} </dev/null >/dev/null 2>&1 9>&- &
+patience=$!
+trap 'kill "$monitor" "$patience" 2>/dev/null || :; rm -f "$asked"; : >"$lock"' EXIT
 trap 'exit 129' HUP INT TERM
 
 # vrrp tells a new mark. One that is empty, or another one once its time is
@@ -57,6 +71,7 @@ vrrp() {
 }
 
 while read -r question n; do
+	: >"$asked"
 	if [ ! -e "/proc/$monitor/exe" ]; then
 		echo "ip monitor has ended" >&2
 		exit 1
