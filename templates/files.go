@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"al.essio.dev/pkg/shellescape"
+
+	"hapair/remote/redisctl"
 )
 
 //go:embed *.tmpl units hooks
@@ -24,7 +26,7 @@ var parsed = template.Must(template.New("").
 	Option("missingkey=error").
 	Funcs(template.FuncMap{
 		"quote":   func(v any) string { return shellescape.Quote(fmt.Sprint(v)) },
-		"arg":     quoteArg,
+		"arg":     redisctl.QuoteArg,
 		"seconds": seconds,
 		"whole":   wholeSeconds,
 		"dir":     path.Dir,
@@ -189,7 +191,7 @@ func (v view) DataFiles() string {
 func (v view) directive(name, otherwise string) string {
 	for _, d := range v.Redis.Config {
 		if canonical(d.Name) == name {
-			if args, err := splitArgs(d.Value); err == nil && len(args) == 1 {
+			if args, err := redisctl.SplitArgs(d.Value); err == nil && len(args) == 1 {
 				otherwise = args[0]
 			}
 		}

@@ -42,7 +42,7 @@ type Info struct {
 	// Of a replica.
 	Primary     string // "host:port"
 	LinkUp      bool
-	LinkDownFor time.Duration // whole seconds; 0 while the link is up
+	LinkDownFor time.Duration // whole seconds; 0 while the link is up; -1 s: it never was, since 2.8.23
 	Syncing     bool          // a full sync is on its way
 	SyncLeft    int64         // bytes; 0 or -1 while the primary still prepares it
 	LastIO      time.Duration // since the primary was last heard; -1 s without a link
@@ -122,7 +122,7 @@ func ParseInfo(text string) (Info, error) {
 		info.SecondOffset = f.number("second_repl_offset")
 	}
 	info.LinkUp = f.is("master_link_status", "up")
-	info.LinkDownFor = max(0, f.seconds("master_link_down_since_seconds"))
+	info.LinkDownFor = f.seconds("master_link_down_since_seconds")
 	info.Syncing = f.is("master_sync_in_progress", "1")
 	info.SyncLeft = f.number("master_sync_left_bytes")
 	info.LastIO = f.seconds("master_last_io_seconds_ago")

@@ -55,7 +55,7 @@ func TestParseInfoOfRecordedServers(t *testing.T) {
 			Product: "redis", Version: "7.0.15", RunID: "4fff9583e954870fdc07ff9de0ee886add5bb165",
 			PID: 3431, Uptime: 2 * time.Second, Role: Replica, Offset: 163,
 			ReplID: replid70, SecondOffset: -1,
-			Primary: "127.0.0.1:1", LastIO: -time.Second,
+			Primary: "127.0.0.1:1", LinkDownFor: -time.Second, LastIO: -time.Second,
 			Replicas:  []Connected{{Addr: "127.0.0.1:36372", State: "online", Offset: 163}},
 			FullSyncs: 1, PartialSyncsRefused: 1,
 			AOF: true, LastSaveOK: true, AOFLastWriteOK: true, ChangesSinceSave: 7, Keys: 7, UsedMemory: 1213560,
@@ -121,7 +121,7 @@ func TestParseInfoOfPassingStates(t *testing.T) {
 				"master_last_io_seconds_ago:-1\nmaster_sync_in_progress:1\nslave_repl_offset:0\n" +
 				"master_sync_total_bytes:-1\nmaster_sync_read_bytes:0\nmaster_sync_left_bytes:-1\n" +
 				"master_sync_last_io_seconds_ago:0\nmaster_link_down_since_seconds:-1\n",
-			Info{Role: Replica, Primary: "10.0.0.1:6379", Syncing: true, SyncLeft: -1, LastIO: -time.Second},
+			Info{Role: Replica, Primary: "10.0.0.1:6379", Syncing: true, SyncLeft: -1, LastIO: -time.Second, LinkDownFor: -time.Second},
 		},
 		{
 			"loading, over IPv6, of a saving server",
