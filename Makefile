@@ -11,8 +11,11 @@ TIMEOUT = 60m
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build bin/hapair
+build: ## build bin/hapair, and beside it hapair-node for the hosts
 	@$(GO) build -o bin/hapair ./cmd/hapair
+	@for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '-s -w' -o bin/hapair-node-linux-$$arch ./cmd/hapair-node || exit 1; \
+	done
 
 demo: tools build ## a pair on two throw-away hosts, end to end: plan, apply, drills (needs root)
 	@e2e/demo.sh

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -147,11 +148,16 @@ func removeNamespace(name string) error {
 	return exec.Command("ip", "netns", "delete", name).Run()
 }
 
-// hapairProgram is hapair, built from this checkout.
+// hapairProgram is hapair, built from this checkout, and beside it hapair-node.
 var hapairProgram = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(workDir(), "hapair")
 	if out, err := exec.Command("go", "build", "-o", path, "../cmd/hapair").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build hapair: %w\n%s", err, out)
+	}
+	node := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path+"-node-linux-"+runtime.GOARCH, "../cmd/hapair-node")
+	node.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := node.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build hapair-node: %w\n%s", err, out)
 	}
 	return path, nil
 })

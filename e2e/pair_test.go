@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -124,12 +125,17 @@ func newPair(t testing.TB, name, spec string, others ...string) *testPair {
 	return p
 }
 
+var handlers = flag.String("handlers", "", "the handlers of every pair, in place of the example's")
+
 // quickstart is the text of the example.
 func quickstart(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile("../examples/quickstart.hcl")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if *handlers != "" {
+		return edited(t, string(text), `handlers     = "scripts"`, fmt.Sprintf("handlers     = %q", *handlers))
 	}
 	return string(text)
 }

@@ -139,11 +139,11 @@ func place(ctx context.Context, host remote.Runner, p *Place) error {
 			fmt.Fprintf(&before, "keep %s %s\n", f.Backup, f.Path)
 		}
 		content := []byte(f.Text)
-		if f.secret != nil {
-			content = f.secret
+		if f.bytes != nil {
+			content = f.bytes
 		}
 		if sum(content) != f.SHA256 {
-			return fmt.Errorf("%s: its content is not in this plan: it was read from a file, which holds no secrets", f.Path)
+			return fmt.Errorf("%s: its content is not in this plan: it was read from a file, which holds neither secrets nor programs", f.Path)
 		}
 		owner, group, _ := strings.Cut(f.Owner, ":")
 		files = append(files, remote.File{Path: f.Path, Content: content, Mode: fs.FileMode(f.Mode), Owner: owner, Group: group})

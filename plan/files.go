@@ -62,8 +62,8 @@ func (s *side) compareFiles(c *Conflicts) {
 		}
 		known, ours := s.old.file(f.Path)
 		file := File{Path: f.Path, Mode: Mode(f.Mode), Owner: f.Owner + ":" + f.Group, SHA256: sum(f.Content)}
-		if f.Sensitive {
-			file.secret = f.Content
+		if f.Sensitive || f.Program {
+			file.bytes = f.Content
 		} else {
 			file.Text = string(f.Content)
 		}
@@ -76,7 +76,11 @@ func (s *side) compareFiles(c *Conflicts) {
 		}
 		s.next.Files = append(s.next.Files, record)
 
-		same := ok && there.Kind == facts.File && there.Content != nil && string(there.Content) == string(f.Content)
+		thereSum := there.SHA256
+		if there.Content != nil {
+			thereSum = sum(there.Content)
+		}
+		same := ok && there.Kind == facts.File && thereSum == file.SHA256
 		change := Change{Addr: s.addr(KindFile, f.Path), Action: Create, Before: attrs(there, ok), After: Content{
 			Attrs: []Attr{{"mode", file.Mode.String()}, {"owner", file.Owner}},
 		}}
@@ -95,7 +99,7 @@ func (s *side) compareFiles(c *Conflicts) {
 		if ok {
 			change.Action = Update
 			// The host moved away from what was put there.
-			change.Drift = ours && (same || sum(there.Content) != known.SHA256)
+			change.Drift = ours && (same || thereSum != known.SHA256)
 		}
 		if file.Backup != "" {
 			change.Reason = joinReasons("what is there is kept as "+path.Base(file.Backup), change.Reason)
@@ -127,6 +131,13 @@ func (s *side) compareFiles(c *Conflicts) {
 func (s *side) contents(change *Change, f templates.File, there facts.Path) {
 	if f.Sensitive {
 		change.Before.Sensitive, change.After.Sensitive = there.Kind != "", true
+		return
+	}
+	if f.Program {
+		if there.SHA256 != "" {
+			change.Before.Attrs = append(change.Before.Attrs, Attr{"sha256", short(there.SHA256)})
+		}
+		change.After.Attrs = append(change.After.Attrs, Attr{"sha256", short(sum(f.Content))})
 		return
 	}
 	change.Before.Text, change.After.Text = string(there.Content), string(f.Content)

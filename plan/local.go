@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,6 +20,9 @@ import (
 type Local struct {
 	Patches map[string][]byte // by path, as in the spec
 	Builds  map[string]bool   // the keys of the builds in the cache
+	// Node is the program that the handlers "node" run, by the machine that it is
+	// for, as uname(1) calls that. Empty where no pair has them.
+	Node map[string][]byte
 }
 
 // ReadLocal reads the patches that s names, and which builds are in the cache
@@ -32,6 +37,11 @@ func ReadLocal(s *spec.Spec, cache string) (Local, error) {
 		return Local{}, err
 	}
 	for _, p := range s.Pairs {
+		if p.Failover.Handlers == spec.HandlersNode && have.Node == nil {
+			if have.Node, err = nodePrograms(); err != nil {
+				return Local{}, err
+			}
+		}
 		for name := range noPatches(p) {
 			if have.Patches[name], err = os.ReadFile(name); err != nil {
 				return Local{}, fmt.Errorf("read patch: %w", err)
@@ -39,6 +49,40 @@ func ReadLocal(s *spec.Spec, cache string) (Local, error) {
 		}
 	}
 	return have, nil
+}
+
+// machines are what hapair-node is built for: its name's end, by uname(1).
+var machines = map[string]string{"x86_64": "linux-amd64", "aarch64": "linux-arm64"}
+
+// nodeName is what the program is called for a machine.
+func nodeName(machine string) string {
+	end, ok := machines[machine]
+	if !ok {
+		end = "linux-" + machine
+	}
+	return "hapair-node-" + end
+}
+
+// nodePrograms reads those that lie beside hapair, where they are built.
+func nodePrograms() (map[string][]byte, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if self, err = filepath.EvalSymlinks(self); err != nil {
+		return nil, err
+	}
+	programs := map[string][]byte{}
+	for machine := range machines {
+		content, err := os.ReadFile(filepath.Join(filepath.Dir(self), nodeName(machine)))
+		switch {
+		case err == nil:
+			programs[machine] = content
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("read the program of the handlers \"node\": %w", err)
+		}
+	}
+	return programs, nil
 }
 
 func openCache(dir string) (source.Cache, error) {

@@ -285,8 +285,8 @@ func (m *model) place(h *modelHost, s Step) {
 		}
 		u, g := own(f.Owner)
 		content := []byte(f.Text)
-		if f.secret != nil {
-			content = f.secret
+		if f.bytes != nil {
+			content = f.bytes
 		}
 		if f.Backup != "" {
 			h.Paths[f.Backup] = h.Paths[f.Path]

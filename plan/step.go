@@ -96,13 +96,13 @@ type File struct {
 	Mode   Mode   `json:"mode"`
 	Owner  string `json:"owner"` // "user:group"
 	SHA256 string `json:"sha256"`
-	// Text is the content; empty for one with secrets, which never leaves the
-	// memory of the run that made the plan.
+	// Text is the content; empty for a program, and for one with secrets, which
+	// never leaves the memory of the run that made the plan.
 	Text string `json:"text,omitempty"`
 	// Backup is where what is there now is kept. Empty: nowhere.
 	Backup string `json:"backup,omitempty"`
 
-	secret []byte
+	bytes []byte // what is not in Text
 }
 
 // Units changes what systemd does, in this order.

@@ -59,6 +59,12 @@ func wanted(p *spec.Pair, i int, seen *facts.Host, have Local) (*want, error) {
 		iface, _, _ = seen.HasAddr(p.Hosts[i].Address)
 	}
 	h := templateHost(p, i, iface, w.redis.version, w.keepalived.version)
+	if p.Failover.Handlers == spec.HandlersNode {
+		if h.Program = have.Node[seen.OS.Machine]; h.Program == nil {
+			return nil, fmt.Errorf("%s: handlers = \"node\" needs the program hapair-node for %s, which is to lie beside hapair as %s: build it with `make build`, or write handlers = \"scripts\"",
+				w.ref, seen.OS.Machine, nodeName(seen.OS.Machine))
+		}
+	}
 	w.dirs = templates.Dirs(h)
 	if w.files, err = templates.Files(h); err != nil {
 		return nil, err
@@ -168,9 +174,10 @@ func templateHost(p *spec.Pair, i int, iface string, redis, keepalived templates
 		User:      p.Account.User,
 		Group:     p.Account.Group,
 		Keepalived: templates.Keepalived{
-			Version:  keepalived,
-			RouterID: p.Keepalived.VirtualRouterID,
-			Priority: self.Priority,
+			Version:      keepalived,
+			RouterID:     p.Keepalived.VirtualRouterID,
+			Priority:     self.Priority,
+			PeerPriority: peer.Priority,
 			// The preferred host must not take the VIP back, and of the two only
 			// the one with the higher priority would.
 			NoPreempt:       i == 0 || self.Priority > peer.Priority,
@@ -187,6 +194,7 @@ func templateHost(p *spec.Pair, i int, iface string, redis, keepalived templates
 		Failover: templates.Failover{
 			SyncTimeout: p.Failover.SyncTimeout, Gateway: p.Failover.Gateway,
 			Durability: string(p.Failover.Durability),
+			Handlers:   string(p.Failover.Handlers),
 		},
 	}
 	h.Redis = templates.Redis{Product: h.Product, Version: redis, Port: p.Redis.Port, Password: p.Redis.Password.Reveal()}
@@ -247,6 +255,7 @@ func (w *want) paths(p *spec.Pair, i int) ([]string, error) {
 		iface = "eth0"
 	}
 	h := templateHost(&q, i, iface, redis, keepalived)
+	h.Program = []byte("any")
 	files, err := templates.Files(h)
 	if err != nil {
 		return nil, err

@@ -79,6 +79,16 @@ func (h Host) check() error {
 	if v.AuthPassword() != "" && !plainAuth.MatchString(k.AuthPassword) {
 		refuse("the VRRP password: keepalived takes 8 characters at most, and hapair leaves out blanks, quotes and what its configuration gives a meaning")
 	}
+	switch h.Failover.Handlers {
+	case "scripts":
+	case handlersNode:
+		need(TrackFile, "handlers = \"node\"")
+		if top := max(k.Priority, k.PeerPriority) + 2*v.ClaimStep(); top > 254 {
+			refuse("priorities %d and %d: with handlers = \"node\" a promotion adds up to %d to one, and VRRP knows up to 254", k.Priority, k.PeerPriority, 2*v.ClaimStep())
+		}
+	default:
+		refuse("handlers %q: scripts and node are known", h.Failover.Handlers)
+	}
 	if h.Check.Interval <= 0 || h.Check.Timeout <= 0 || h.Check.Retries < 0 || h.Check.RetryDelay < 0 {
 		refuse("check: interval and timeout must be positive, retries and retry delay not negative")
 	}

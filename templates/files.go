@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"al.essio.dev/pkg/shellescape"
+
+	"hapair/remote/node"
 
 	"hapair/remote/redisctl"
 )
@@ -94,7 +97,7 @@ func Files(h Host) ([]File, error) {
 		f.Content = content.Bytes()
 		files = append(files, f.File)
 	}
-	for name, content := range hooks() {
+	for name, content := range v.hooks() {
 		f := root(path.Join(h.Hooks(), name), 0o750, AffectsNothing)
 		if name == "pair.sh" { // sourced, never run
 			f.Mode = 0o640
@@ -102,12 +105,64 @@ func Files(h Host) ([]File, error) {
 		f.Content = content
 		files = append(files, f)
 	}
+	if v.IsNode() {
+		settings := shared(h.NodeSettings())
+		settings.Content = v.settings()
+		files = append(files, settings)
+		if h.Program != nil {
+			program := root(h.HookProgram(), 0o750, AffectsNothing)
+			program.Content, program.Program = h.Program, true
+			files = append(files, program)
+		}
+	}
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	return files, nil
 }
 
-// hooks are the shell files that are the same on every host, by name.
-func hooks() map[string][]byte {
+// verbs are what the hooks ask hapair-node for, by their names.
+var verbs = map[string]string{
+	"redis_check.sh": "check", "master.sh": "master", "backup.sh": "backup", "fault.sh": "fault", "stop.sh": "stop",
+	"release.sh": "release", "after-stop.sh": "after-stop", "redis-down.sh": "redis-down", "promote.sh": "promote",
+}
+
+// hooks are the check and notify scripts, by name.
+func (v view) hooks() map[string][]byte {
+	if !v.IsNode() {
+		return scripts()
+	}
+	all := make(map[string][]byte, len(verbs))
+	for name, verb := range verbs {
+		all[name] = fmt.Appendf(nil, "#!/bin/sh\nexec %s %s \"$@\"\n", shellescape.Quote(v.HookProgram()), verb)
+	}
+	return all
+}
+
+// settings are what hapair-node reads.
+func (v view) settings() []byte {
+	s := node.Settings{
+		Pair: v.Pair, Name: v.Self.Name, PeerName: v.Peer.Name, Self: v.Self.Address, Peer: v.Peer.Address,
+		VIPs: v.VIPs, Interface: v.Interface, Port: v.Redis.Port, Guard: v.GuardTable(),
+		Data: v.RedisData(), DataFiles: strings.Fields(v.DataFiles()), RankFile: v.RankFile(), User: v.User, Group: v.Group,
+		Run: v.Run(), StateLog: v.StateLog(),
+		RedisUnit: v.RedisUnit(), KeepalivedUnit: v.KeepalivedUnit(), KeepalivedPIDs: []string{v.KeepalivedPID(), v.VRRPPID()},
+		SyncTimeout:   node.Duration(v.Failover.SyncTimeout),
+		HandedTimeout: node.Duration(v.HandedTimeout()), FollowTimeout: node.Duration(v.FollowTimeout()),
+		StaleAfter: node.Duration(v.StaleLimit()), Gateway: v.Failover.Gateway, Durability: v.Failover.Durability,
+		CanPause: v.CanPauseWrites(), CanKillType: v.CanKillType(),
+	}
+	if v.Redis.Password != "" {
+		s.Auth = v.RedisAuth()
+	}
+	s.Check.Timeout, s.Check.Retries, s.Check.RetryDelay = node.Duration(v.Check.Timeout), v.Check.Retries, node.Duration(v.Check.RetryDelay)
+	text, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		panic(err) // plain data
+	}
+	return append(text, '\n')
+}
+
+// scripts are the shell files that are the same on every host, by name.
+func scripts() map[string][]byte {
 	names, err := fs.Glob(sources, "hooks/*.sh")
 	if err != nil {
 		panic(err) // the pattern is malformed
@@ -152,6 +207,16 @@ func Dirs(h Host) []Dir {
 
 // view is what the templates see: the host, and what follows from it.
 type view struct{ Host }
+
+// IsNode: the hooks run hapair-node.
+func (v view) IsNode() bool { return v.Failover.Handlers == handlersNode }
+
+// ClaimStep is what one step of a claim adds to the priority: more than lies
+// between the two hosts.
+func (v view) ClaimStep() int {
+	d := v.Keepalived.Priority - v.Keepalived.PeerPriority
+	return max(d, -d) + 1
+}
 
 // VIP is the address whose place tells where the pair's VIPs are.
 func (v view) VIP() string { return v.VIPs[0].Addr().String() }

@@ -23,6 +23,9 @@ type Host struct {
 	Keepalived Keepalived
 	Check      Check
 	Failover   Failover
+	// Program is what the hooks run with the handlers "node", built for this host's
+	// machine. Without one there is no file for it.
+	Program []byte
 }
 
 // Node is one side of the pair.
@@ -58,6 +61,7 @@ type Keepalived struct {
 	Version         Version
 	RouterID        int // virtual_router_id
 	Priority        int
+	PeerPriority    int
 	NoPreempt       bool // on the preferred host: it does not take the VIP back
 	AdvertInterval  time.Duration
 	GARPMasterDelay time.Duration // 0: keepalived's default
@@ -78,7 +82,11 @@ type Failover struct {
 	SyncTimeout time.Duration
 	Gateway     netip.Addr // invalid: none
 	Durability  string     // "available", "balanced", "strict"
+	Handlers    string     // "scripts", "node"
 }
+
+// Handlers that are a program.
+const handlersNode = "node"
 
 // Affects says what has to happen for a changed file to count.
 type Affects string
@@ -99,6 +107,7 @@ type File struct {
 	Mode         fs.FileMode
 	Owner, Group string
 	Sensitive    bool // holds a secret: never shown, compared by hash
+	Program      bool // is no text: compared by hash
 	Affects      Affects
 	// Backup keeps a copy of a file that was there before hapair's first one,
 	// beside it with this suffix. Empty: no copy.
@@ -211,6 +220,11 @@ func (l Layout) State() string { return path.Join("/var/lib/hapair", l.Pair) }
 
 // Manifest lists what hapair put on this host.
 func (l Layout) Manifest() string { return path.Join(l.State(), "manifest.json") }
+
+// HookProgram is what the hooks run with the handlers "node"; NodeSettings is
+// what it reads.
+func (l Layout) HookProgram() string  { return path.Join(l.Hooks(), "hapair-node") }
+func (l Layout) NodeSettings() string { return path.Join(l.Hooks(), "pair.json") }
 
 // HooksConf is the one rendered file among the hooks: their settings.
 func (l Layout) HooksConf() string { return path.Join(l.Hooks(), "pair.conf") }

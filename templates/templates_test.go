@@ -47,7 +47,7 @@ func documented() Host {
 			SyslogFacility: "local0",
 		},
 		Check:    Check{Interval: 10 * time.Second, Timeout: time.Second, Retries: 1, RetryDelay: time.Second},
-		Failover: Failover{SyncTimeout: 10 * time.Second, Durability: "available"},
+		Failover: Failover{SyncTimeout: 10 * time.Second, Durability: "available", Handlers: "scripts"},
 	}
 }
 
@@ -64,7 +64,7 @@ func fast(product Product, redis, keepalived Version) Host {
 		h.Keepalived.AdvertInterval = 100 * time.Millisecond
 	}
 	h.Check = Check{Interval: 200 * time.Millisecond, Timeout: time.Second, Retries: 1, RetryDelay: 100 * time.Millisecond}
-	h.Failover = Failover{SyncTimeout: 10 * time.Second, Gateway: netip.MustParseAddr("192.168.1.1"), Durability: "balanced"}
+	h.Failover = Failover{SyncTimeout: 10 * time.Second, Gateway: netip.MustParseAddr("192.168.1.1"), Durability: "balanced", Handlers: "scripts"}
 	return h
 }
 
@@ -94,7 +94,11 @@ func hosts() map[string]Host {
 	packaged := fast(ProductRedis, Version{7, 0, 15}, Version{2, 2, 7})
 	packaged.RedisPackaged, packaged.KeepalivedPackaged = true, true
 
+	node := fast(ProductRedis, Version{7, 0, 15}, Version{2, 3, 3})
+	node.Failover.Handlers, node.Keepalived.PeerPriority = "node", 239
+
 	return map[string]Host{
+		"node":                     node,
 		"documented-a":             documented(),
 		"documented-b":             documentedB,
 		"redis-3.2-keepalived-1.3": fast(ProductRedis, Version{3, 2, 12}, Version{1, 3, 5}),
@@ -119,7 +123,7 @@ func shown(t *testing.T, h Host) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	static := hooks()
+	static := view{h}.hooks()
 	all := map[string]string{}
 	for _, f := range files {
 		name := filepath.Base(f.Path)

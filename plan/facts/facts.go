@@ -136,9 +136,11 @@ type Path struct {
 	Size         int64
 	// Content is that of a small file; nil otherwise. See MaxContent.
 	Content []byte `json:"-"`
+	SHA256  string // of a large file, unless it is enormous; else empty
 }
 
-// MaxContent is the size up to which a file is read.
+// MaxContent is the size up to which a file is read; up to 64 MiB its sum is
+// taken.
 const MaxContent = 256 << 10
 
 // Interface is a network interface with addresses.

@@ -1,7 +1,8 @@
 # Says what a host is like. It only reads, and leaves nothing behind.
 #   observe.sh "KIND VALUE"...
 # Each argument is a thing to look at:
-#   path P       file or folder: its kind, mode, owner, and content if it is small
+#   path P       file or folder: its kind, mode, owner, and content if it is small, or
+#                else its sum
 #   paths G      the same for all that a pattern matches
 #   manifest F   the same for all that F names, in lines "path": "P"
 #   list D       what is in folder D
@@ -32,6 +33,7 @@ export LC_ALL PATH
 newline='
 '
 small=262144
+most=67108864
 
 section() { printf '== %s\n' "$1"; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -332,7 +334,7 @@ look() {
 	cat
 
 	section stat
-	files=
+	files='' large=''
 	if [ -n "$paths" ]; then
 		known=$newline
 		for line in $(stat -c '%f %a %U %G %s %Y %n' -- $paths 2>/dev/null); do
@@ -343,9 +345,15 @@ look() {
 			case $line in 8*) ;; *) continue ;; esac
 			size=${line%" $name"}
 			size=${size% *}
-			[ "${size##* }" -gt "$small" ] || files=$files$newline$name
+			if [ "${size##* }" -le "$small" ]; then
+				files=$files$newline$name
+			elif [ "${size##* }" -le "$most" ]; then
+				large=$large$newline$name
+			fi
 		done
 	fi
+	section sums
+	[ -z "$large" ] || sha256sum -- $large
 	section content
 	[ -z "$files" ] || cat -- $files
 }

@@ -69,13 +69,18 @@ func parse(out []byte) (*Host, error) {
 			return nil, fmt.Errorf("section %q of the host's answer: %w", s.name, err)
 		}
 	}
-	stats, err := next("content")
+	stats, err := next("sums")
+	if err != nil {
+		return nil, err
+	}
+	sums, err := next("content")
 	if err != nil {
 		return nil, err
 	}
 	if err := h.stat(stats, rest); err != nil {
 		return nil, err
 	}
+	h.sums(sums)
 	for i, k := range h.Keepalived {
 		h.Keepalived[i].Instances = instances(h.Paths[k.Conf].Content)
 	}
@@ -372,6 +377,17 @@ func (h *Host) stat(text string, content []byte) error {
 		return errTorn
 	}
 	return nil
+}
+
+// sums reads what sha256sum(1) prints of the large files.
+func (h *Host) sums(text string) {
+	for _, line := range lines(text) {
+		if sum, path, ok := strings.Cut(line, "  "); ok {
+			p := h.Paths[path]
+			p.SHA256 = sum
+			h.Paths[path] = p
+		}
+	}
 }
 
 // kind is the type in a raw mode, see inode(7).

@@ -420,12 +420,8 @@ func (p *draft) decodeFailover() {
 	s := p.pair.child("failover", failoverSchema)
 	p.failover = s
 	f := Failover{Handlers: HandlersScripts, SyncTimeout: defaultSyncTimeout, Durability: DurabilityBalanced}
-	if v, ok := s.text("handlers"); ok && v != string(HandlersScripts) {
-		if v == "node" {
-			s.d.errorAt(s.at("handlers"), "Not available in this version", "This version of hapair has no \"node\" handlers yet. Write handlers = \"scripts\", the default.")
-		} else {
-			s.oneOf("handlers", string(HandlersScripts))
-		}
+	if v, ok := s.oneOf("handlers", string(HandlersScripts), string(HandlersNode)); ok {
+		f.Handlers = Handlers(v)
 	}
 	if v, ok := s.duration("sync_timeout", 100*time.Millisecond, 5*time.Minute, ": it is the longest that a role change waits for the last data"); ok {
 		f.SyncTimeout = v

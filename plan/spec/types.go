@@ -144,7 +144,13 @@ type Failover struct {
 // Handlers is what runs in keepalived's hooks.
 type Handlers string
 
-const HandlersScripts Handlers = "scripts"
+const (
+	// HandlersScripts are shell scripts, for any host and version.
+	HandlersScripts Handlers = "scripts"
+	// HandlersNode are hapair-node, a program that hapair puts on the hosts. They
+	// take keepalived 2.0.
+	HandlersNode Handlers = "node"
+)
 
 // Durability is what a primary does while it has no replica.
 type Durability string

@@ -15,6 +15,11 @@ func Decide(c Config, s Seen) Decision {
 		d.serve()
 	case s.Me.Primary:
 		d.yield()
+	case s.Leaving:
+		d.because("the VIP is about to leave, and this Redis is no primary")
+		if !s.Gated {
+			d.do(Action{Do: CloseGate})
+		}
 	default:
 		d.follow()
 	}
@@ -212,6 +217,9 @@ func (d *decider) lead() {
 	}
 	if floor := d.floor(); d.Me.Floor != floor {
 		d.do(Action{Do: Floor, N: floor})
+	}
+	if d.Me.Online > 0 && d.Claim != claimLeads {
+		d.do(Action{Do: Claim, N: claimLeads})
 	}
 	if d.Gated {
 		d.do(Action{Do: OpenGate})

@@ -3,15 +3,17 @@
 // it. It holds no state of its own: what must outlive a hook lies on the host,
 // as marks, and beside the data, as the rank.
 //
-// It is what the handlers "node" are to run. It is not finished: nothing calls it
-// yet.
+// It is what the handlers "node" run, as hapair-node.
 //
 // Decide is pure. Whoever calls it looks, does what it says, one action after
 // the other, and looks again: so a hook that is killed anywhere leaves a state
 // that the next one takes from there.
 package node
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Rank says how new a host's data is: 4 × epoch + class. The epoch rises with
 // each promotion. A host never follows a peer of lower rank, and is never
@@ -101,9 +103,20 @@ type Marks struct {
 	Ousted bool // the peer took over while the VIP was here
 	Forced bool // the operator decided that this host's data is to be kept
 	Gated  bool // the gate is closed
+	Claim  int  // to the VIP, see there
 	// Holding is why this host waits; "": it does not.
 	Holding string
 }
+
+// What a primary adds to this host's VRRP priority, so that of two MASTERs, after a
+// partition, the newest promotion keeps the VIP. One that lost its replica to a
+// partition has had it since it was promoted; the one that was promoted then has
+// not.
+const (
+	claimNone   = iota // it is no primary
+	claimLeads         // it has had a replica in sync since it was promoted
+	claimNewest        // it has not
+)
 
 // Config is what the spec says of the pair.
 type Config struct {
@@ -140,6 +153,7 @@ const (
 	MarkSynced
 	MarkLetGo
 	MarkOusted
+	Claim  // to the VIP, of N
 	Hold   // Text says why
 	Unhold // Text says why not any more
 )
@@ -157,6 +171,63 @@ type Decision struct {
 	Actions []Action
 	Again   bool
 	Why     string
+}
+
+var doing = [...]string{
+	"block our writes", "block the peer's writes", "unblock our writes", "unblock the peer's writes",
+	"rank our data", "rank the peer's data", "fence us", "fence the peer", "promote us", "set our data aside",
+	"follow the peer", "keep the rank", "set the floor", "open the gate", "close the gate", "let our clients go",
+	"kill Redis", "note that we are in sync", "note that we let go", "note that we were ousted",
+	"claim the VIP", "hold", "no longer hold",
+}
+
+func (d Do) String() string { return doing[d] }
+
+func (a Action) String() string {
+	switch a.Do {
+	case RankMe, RankPeer, FenceMe, FencePeer, Promote, KeepRank:
+		if a.Rank != 0 {
+			return fmt.Sprintf("%v: %d", a.Do, a.Rank)
+		}
+	case Floor, Claim:
+		return fmt.Sprintf("%v: %d", a.Do, a.N)
+	}
+	return a.Do.String()
+}
+
+func (r Redis) role() string {
+	switch {
+	case r.Health != Up && r.Health != Sick:
+		return "unknown"
+	case r.Primary:
+		return "primary"
+	}
+	return "replica"
+}
+
+func (r Redis) String() string {
+	if r.Health != Up && r.Health != Sick {
+		return r.Health.String()
+	}
+	text := "primary"
+	if !r.Primary {
+		text = "fenced"
+		if r.Follows != "" {
+			text = "replica of " + r.Follows
+			switch {
+			case r.Syncing:
+				text += ", syncing"
+			case !r.Linked:
+				text += ", without a link"
+			}
+		}
+	} else if r.Online > 0 {
+		text += " with a replica"
+	}
+	if r.Health == Sick {
+		text += ", refusing writes"
+	}
+	return fmt.Sprintf("%s, rank %d, offset %d", text, r.Rank, r.Offset)
 }
 
 func (h Health) String() string {

@@ -14,7 +14,7 @@ type world struct {
 	draw   func(what string, n int) int // what happens: a number below n
 	fatal  func(format string, args ...any)
 	decide func(Config, Seen) Decision
-	hosts  [2]*host
+	hosts  [2]*simHost
 	cut    bool // the hosts can't reach each other
 	deaf   bool // VRRP does not get through
 	// parted: the hosts have been so, and what came of it is not settled: both are
@@ -27,10 +27,10 @@ type world struct {
 	trace  []string
 }
 
-type host struct {
+type simHost struct {
 	*world
 	name, addr string
-	peer       *host
+	peer       *simHost
 
 	alive      bool // Redis runs
 	primary    bool
@@ -51,11 +51,11 @@ type host struct {
 	stopping   bool // keepalived is being stopped: the VIP leaves when the hook is done
 	vip        bool
 	marks      Marks
-	hook       *hook
+	hook       *simHook
 }
 
 // hook is a run of one.
-type hook struct {
+type simHook struct {
 	leaving bool
 	began   time.Duration
 	me      *Redis // looked at already
@@ -79,7 +79,7 @@ var config = Config{StaleAfter: 5 * time.Second}
 func newWorld(decide func(Config, Seen) Decision, draw func(string, int) int, fatal func(string, ...any)) *world {
 	w := &world{draw: draw, fatal: fatal, decide: decide, led: map[int]string{}, acked: map[int]time.Duration{}}
 	for i := range w.hosts {
-		w.hosts[i] = &host{world: w, name: string(rune('a' + i)), addr: string(rune('1' + i)), broke: -1}
+		w.hosts[i] = &simHost{world: w, name: string(rune('a' + i)), addr: string(rune('1' + i)), broke: -1}
 	}
 	w.hosts[0].peer, w.hosts[1].peer = w.hosts[1], w.hosts[0]
 	for _, h := range w.hosts {
@@ -100,7 +100,7 @@ func (w *world) fail(format string, args ...any) {
 	w.fatal("%s\n%s", fmt.Sprintf(format, args...), strings.Join(w.trace, "\n"))
 }
 
-func (h *host) String() string {
+func (h *simHost) String() string {
 	role := "dead"
 	if h.alive {
 		role = "replica of " + h.follows
@@ -165,9 +165,9 @@ func (w *world) event() {
 	w.invariants()
 }
 
-func (h *host) reaches() bool { return !h.cut }
+func (h *simHost) reaches() bool { return !h.cut }
 
-func (h *host) crash() {
+func (h *simHost) crash() {
 	if !h.alive {
 		return
 	}
@@ -178,7 +178,7 @@ func (h *host) crash() {
 }
 
 // start does what the start script does: fenced, with the rank of a restart.
-func (h *host) start() {
+func (h *simHost) start() {
 	if h.alive {
 		return
 	}
@@ -190,14 +190,14 @@ func (h *host) start() {
 	h.rank = h.kept
 }
 
-func (h *host) reboot() {
+func (h *simHost) reboot() {
 	h.say("%s: reboot", h.name)
 	h.crash()
 	h.keepalived, h.stopping, h.vip, h.hook, h.marks = false, false, false, nil, Marks{}
 	h.linksBreak()
 }
 
-func (h *host) stopKeepalived() {
+func (h *simHost) stopKeepalived() {
 	if !h.keepalived || h.stopping || h.hook != nil {
 		return
 	}
@@ -207,7 +207,7 @@ func (h *host) stopKeepalived() {
 }
 
 // expire ends what ends by itself, once whoever began it is gone.
-func (h *host) expire() {
+func (h *simHost) expire() {
 	if h.paused && (h.hook == nil || !h.hook.blocked[0]) && (h.peer.hook == nil || !h.peer.hook.blocked[1]) {
 		h.say("%s: the pause of writes is over", h.name)
 		h.paused = false
@@ -232,7 +232,7 @@ func (w *world) linksBreak() {
 
 // replicate brings the replication of h one step on: a link, a write, the end
 // of a sync.
-func (h *host) replicate() {
+func (h *simHost) replicate() {
 	p := h.peer
 	if !h.alive || h.primary || h.follows != p.addr || !h.reaches() || !p.alive || !p.primary {
 		return
@@ -263,12 +263,12 @@ func (h *host) replicate() {
 	}
 }
 
-func (h *host) hasAside(n int) bool {
+func (h *simHost) hasAside(n int) bool {
 	return slices.ContainsFunc(h.aside, func(copied []int) bool { return slices.Contains(copied, n) })
 }
 
 // client writes through the VIP, if that is on h.
-func (w *world) client(h *host) {
+func (w *world) client(h *simHost) {
 	if !h.vip || !h.alive || !h.primary || h.paused || h.marks.Gated || h.floor > 1 || h.floor == 1 && !h.peer.linked {
 		return
 	}
@@ -279,13 +279,23 @@ func (w *world) client(h *host) {
 }
 
 // eligible: keepalived's check says that h may have the VIP.
-func (h *host) eligible() bool { return h.keepalived && h.alive && h.marks.Holding == "" }
+func (h *simHost) eligible() bool { return h.keepalived && h.alive && h.marks.Holding == "" }
+
+// priority is h's in VRRP: the first host's is the higher one, but a claim counts
+// more.
+func (h *simHost) priority() int {
+	base := 0
+	if h.name == "a" {
+		base = 1
+	}
+	return base + 2*h.marks.Claim
+}
 
 // vrrp is the next thing that keepalived on h does about the VIP.
-func (h *host) vrrp() {
+func (h *simHost) vrrp() {
 	apart := h.cut || h.deaf
 	switch {
-	case h.vip && !h.eligible(), h.vip && h.peer.vip && !apart && h.name == "b":
+	case h.vip && !h.eligible(), h.vip && h.peer.vip && !apart && h.priority() < h.peer.priority():
 		h.say("%s: the VIP leaves", h.name)
 		h.vip = false
 	case !h.vip && h.eligible() && !h.stopping && (apart || !h.peer.vip):
@@ -295,16 +305,16 @@ func (h *host) vrrp() {
 }
 
 // begin starts a hook, unless one is at work: they have a lock.
-func (h *host) begin(leaving bool) {
+func (h *simHost) begin(leaving bool) {
 	if h.hook != nil || h.stopping && !leaving {
 		return
 	}
-	h.hook = &hook{leaving: leaving, began: h.now}
+	h.hook = &simHook{leaving: leaving, began: h.now}
 }
 
 // hookStep is the next thing that the hook on h does: look at its own Redis, at
 // the peer's and decide, or one action.
-func (h *host) hookStep() {
+func (h *simHost) hookStep() {
 	k := h.hook
 	switch {
 	case k == nil:
@@ -344,14 +354,14 @@ func (h *host) hookStep() {
 }
 
 // end is that of a hook. After release.sh keepalived is stopped.
-func (h *host) end() {
+func (h *simHost) end() {
 	h.hook = nil
 	if h.stopping {
 		h.stopping, h.keepalived, h.vip = false, false, false
 	}
 }
 
-func (h *host) look() Redis {
+func (h *simHost) look() Redis {
 	if !h.alive {
 		return Redis{Health: Dead}
 	}
@@ -369,7 +379,7 @@ func (h *host) look() Redis {
 	return r
 }
 
-func (h *host) act(k *hook, a Action) {
+func (h *simHost) act(k *simHook, a Action) {
 	// A hook acts over the connections it looked through: they end with the Redis.
 	on, same := h, h.starts == k.starts
 	switch a.Do {
@@ -398,6 +408,9 @@ func (h *host) act(k *hook, a Action) {
 			if a.Rank != 0 {
 				on.rank = a.Rank
 			}
+			if on == h {
+				h.marks.Claim = claimNone
+			}
 			h.linksBreak()
 		}
 	case Promote:
@@ -405,14 +418,14 @@ func (h *host) act(k *hook, a Action) {
 			h.say("%s: promoted, rank %d", h.name, a.Rank)
 			h.promoting(k)
 			h.rank, h.primary, h.follows, h.linked, h.syncing, h.paused, h.floor = a.Rank, true, "", false, false, false, 99999
-			h.marks.Forced, h.marks.Synced, h.marks.LetGo, h.marks.Ousted = false, false, false, false
+			h.marks.Forced, h.marks.Synced, h.marks.LetGo, h.marks.Ousted, h.marks.Claim = false, false, false, false, claimNewest
 		}
 	case SetAside:
 		h.aside = append(h.aside, slices.Clone(h.data))
 	case Follow:
 		if redis {
 			h.primary, h.follows, h.linked, h.syncing, h.paused, h.broke = false, h.peer.addr, false, false, false, -1
-			h.marks.Synced = false
+			h.marks.Synced, h.marks.Claim = false, claimNone
 			h.linksBreak()
 		}
 	case KeepRank:
@@ -431,6 +444,8 @@ func (h *host) act(k *hook, a Action) {
 		if redis {
 			h.floor = a.N
 		}
+	case Claim:
+		h.marks.Claim = a.N
 	case OpenGate, CloseGate:
 		h.marks.Gated = a.Do == CloseGate
 	case MarkSynced:
@@ -456,7 +471,7 @@ func btoi(b bool) int {
 }
 
 // promoting: h is about to be promoted.
-func (h *host) promoting(k *hook) {
+func (h *simHost) promoting(k *simHook) {
 	p := h.peer
 	switch {
 	case h.primary:
@@ -489,7 +504,7 @@ func (h *host) promoting(k *hook) {
 }
 
 // leads: h is the primary of an epoch, and its disk says so.
-func (h *host) leads(epoch int) {
+func (h *simHost) leads(epoch int) {
 	if other := h.led[epoch]; other != "" && other != h.name && !h.parted {
 		h.fail("%s leads epoch %d, which %s led", h.name, epoch, other)
 	}

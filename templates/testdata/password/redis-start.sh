@@ -12,6 +12,8 @@ log() {
 # A Redis that restarts may lack its last second: its data ranks below that of a
 # replica that lived on. One that has no data at all has no rank.
 rank=0
+exec 9<"$data" # hooks write a rank only while the Redis that it is about lives
+flock 9
 if [ -s "$rank_file" ]; then
 	for name in $data_files; do
 		if [ -e "$data/$name" ]; then
@@ -25,7 +27,7 @@ if [ -s "$rank_file" ]; then
 	mv "$rank_file.new" "$rank_file"
 fi
 
-if /usr/local/redis/bin/redis-server /usr/local/redis/conf/redis.conf --slave-priority "$rank"; then
+if /usr/local/redis/bin/redis-server /usr/local/redis/conf/redis.conf --slave-priority "$rank" 9<&-; then
 	log info "redis started, fenced, rank $rank"
 else
 	code=$?
