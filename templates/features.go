@@ -16,8 +16,10 @@ var (
 	ScriptSecurity = Feature{"script security", Version{1, 3, 0}}
 	// ConfigTest is keepalived -t. Only its exit code 0 is good.
 	ConfigTest = Feature{"the configuration test -t", Version{2, 0, 4}}
-	// TrackFile is a file whose number keepalived watches, without polling.
-	TrackFile = Feature{"track_file", Version{2, 0, 0}}
+	// TrackFile is a file whose number keepalived watches, without polling. Its
+	// block was called vrrp_track_file before TrackFileBlock.
+	TrackFile      = Feature{"track_file", Version{2, 0, 0}}
+	TrackFileBlock = Feature{"the block track_file", Version{2, 1, 0}}
 	// TimerExpiredBackup makes a host that was frozen while it was MASTER come
 	// back as BACKUP: another may have taken over.
 	TimerExpiredBackup = Feature{"timer_expired_backup", Version{2, 2, 8}}

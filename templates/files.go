@@ -144,7 +144,7 @@ func (v view) settings() []byte {
 		VIPs: v.VIPs, Interface: v.Interface, Port: v.Redis.Port, Guard: v.GuardTable(),
 		Data: v.RedisData(), DataFiles: strings.Fields(v.DataFiles()), RankFile: v.RankFile(), User: v.User, Group: v.Group,
 		Run: v.Run(), StateLog: v.StateLog(),
-		RedisUnit: v.RedisUnit(), KeepalivedUnit: v.KeepalivedUnit(), KeepalivedPIDs: []string{v.KeepalivedPID(), v.VRRPPID()},
+		RedisUnit: v.RedisUnit(), RedisPID: v.RedisPID(), KeepalivedUnit: v.KeepalivedUnit(), KeepalivedPIDs: []string{v.KeepalivedPID(), v.VRRPPID()},
 		SyncTimeout:   node.Duration(v.Failover.SyncTimeout),
 		HandedTimeout: node.Duration(v.HandedTimeout()), FollowTimeout: node.Duration(v.FollowTimeout()),
 		StaleAfter: node.Duration(v.StaleLimit()), Gateway: v.Failover.Gateway, Durability: v.Failover.Durability,
@@ -331,6 +331,14 @@ func (v view) FacilityNumber() string {
 
 // Instance is the name of the VRRP instance.
 func (v view) Instance() string { return "VI_" + v.Pair }
+
+// TrackFile is what the block of a track_file is called.
+func (v view) TrackFile() string {
+	if v.Keepalived.Version.Has(TrackFileBlock) {
+		return "track_file"
+	}
+	return "vrrp_track_file"
+}
 
 func (v view) ScriptSecurity() bool     { return v.Keepalived.Version.Has(ScriptSecurity) }
 func (v view) TimerExpiredBackup() bool { return v.Keepalived.Version.Has(TimerExpiredBackup) }

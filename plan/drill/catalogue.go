@@ -122,7 +122,7 @@ func Catalogue() []Drill {
 			Expect:  "it holds, not writable, until the newer data is back",
 			Danger:  "nobody serves until the drill recovers the pair",
 			Steps: []Step{
-				{Fault: KillBoth}, {Expect: Moved}, {Wait: time.Second}, {Fault: KillBoth}, {Start: true, On: onStruck},
+				{Fault: TakeDown}, {Expect: Moved}, {Wait: time.Second}, {Fault: TakeDown}, {Start: true, On: onStruck},
 				{Expect: Holds, On: onStruck, Within: 30 * time.Second}, {Wait: 2 * time.Second}, {Recover: true},
 			},
 			judge: judgeStale,

@@ -26,6 +26,7 @@ const (
 	StopKeepalived Fault = "stop-keepalived"
 	KillKeepalived Fault = "kill-keepalived"
 	KillBoth       Fault = "kill-both"
+	TakeDown       Fault = "take-down"
 	KillDuringSave Fault = "kill-during-save"
 	FlapRedis      Fault = "flap-redis"
 	FreezeRedis    Fault = "freeze-redis"

@@ -214,6 +214,16 @@ inject() {
 		gone "$redis_pid" "$keepalived_pid"
 		verified "processes $redis_pid and $keepalived_pid are gone"
 		;;
+	take-down)
+		redis_pid=$(main_pid "$redis_unit")
+		keepalived_pid=$(main_pid "$keepalived_unit")
+		arm
+		injected "SIGKILL to Redis and keepalived, processes $redis_pid and $keepalived_pid, which then stay down"
+		systemctl kill --signal=KILL "$redis_unit" "$keepalived_unit"
+		systemctl stop "$redis_unit" "$keepalived_unit" # or systemd may start them again
+		gone "$redis_pid" "$keepalived_pid"
+		verified "processes $redis_pid and $keepalived_pid are gone"
+		;;
 	freeze-redis)
 		redis_pid=$(main_pid "$redis_unit")
 		born=$(cut -d ' ' -f 22 "/proc/$redis_pid/stat")

@@ -38,28 +38,46 @@ func (s span) String() string {
 	return brief(s.min) + " to " + brief(s.max)
 }
 
-// What the shell hooks take, each some calls of redis-cli, on a small host.
+// pace is what the handlers take, on a small host.
+type pace struct {
+	check    span // the check finds Redis dead, or frozen
+	takeover span // the MASTER's hook promotes
+	handover span // the last hook before keepalived stops: drained, fenced
+	silence  span // what a peer is waited for that does not even refuse
+}
+
 var (
-	checkTakes = span{20 * time.Millisecond, 40 * time.Millisecond, 150 * time.Millisecond}  // redis_check.sh finds Redis dead
-	takeover   = span{40 * time.Millisecond, 80 * time.Millisecond, 300 * time.Millisecond}  // master.sh promotes
-	handover   = span{60 * time.Millisecond, 120 * time.Millisecond, 500 * time.Millisecond} // release.sh: drained, fenced
-	// silence is what master.sh waits for a peer that does not even refuse: its
-	// peer_timeout.
-	silence = exactly(500 * time.Millisecond)
+	// Shell hooks: each some calls of redis-cli.
+	scripts = pace{
+		check:    span{20 * time.Millisecond, 40 * time.Millisecond, 150 * time.Millisecond},
+		takeover: span{40 * time.Millisecond, 80 * time.Millisecond, 300 * time.Millisecond},
+		handover: span{60 * time.Millisecond, 120 * time.Millisecond, 500 * time.Millisecond},
+		silence:  exactly(500 * time.Millisecond),
+	}
+	// hapair-node: mostly what a disk takes to keep a rank.
+	program = pace{
+		check:    span{10 * time.Millisecond, 15 * time.Millisecond, 60 * time.Millisecond},
+		takeover: span{10 * time.Millisecond, 20 * time.Millisecond, 120 * time.Millisecond},
+		handover: span{10 * time.Millisecond, 20 * time.Millisecond, 120 * time.Millisecond},
+		silence:  exactly(50 * time.Millisecond),
+	}
+	// told is systemd's word that a process has ended, on its way to keepalived.
+	told = span{8 * time.Millisecond, 15 * time.Millisecond, 60 * time.Millisecond}
+	// stopped is how long the check of hapair-node sees that a process is stopped
+	// before it counts.
+	stopped = exactly(100 * time.Millisecond)
 )
 
 // Predict is the outage to expect of each documented case.
 func Predict(p *spec.Pair) []Prediction {
 	t := timingOf(p)
-	found := span{0, t.check / 2, t.check}
-	tries, waits := checkTakes, exactly(p.Check.Timeout)
-	for range p.Check.Retries {
-		tries = tries.plus(exactly(p.Check.RetryDelay)).plus(checkTakes)
-		waits = waits.plus(exactly(p.Check.RetryDelay)).plus(exactly(p.Check.Timeout))
+	h := scripts
+	if p.Failover.Handlers == spec.HandlersNode {
+		h = program
 	}
-	noticed := span{2*t.advert + t.skew, 2*t.advert + t.advert/2 + t.skew, 3*t.advert + t.skew}
+	noticed := span{2*t.advert + t.skew, 2*t.advert + t.advert/2 + t.skew, 3*t.advert + t.skew}.plus(exactly(t.linger))
 	released := exactly(t.skew).plus(exactly(t.linger))
-	noticed = noticed.plus(exactly(t.linger))
+	afterRelease := fmt.Sprintf("VRRP after a release %s, promotion %s", released, h.takeover)
 
 	predict := func(name, what string, losesTail bool, because string, parts ...span) Prediction {
 		var sum span
@@ -68,27 +86,53 @@ func Predict(p *spec.Pair) []Prediction {
 		}
 		return Prediction{name, what, sum.min, sum.typical, sum.max, losesTail, because}
 	}
+	dead, deadBecause := t.foundDead(p, h)
+	frozen, frozenBecause := t.foundFrozen(p, h)
 	return []Prediction{
-		predict("kill-redis", "the primary's Redis dies", true,
-			fmt.Sprintf("the next check after %s, its tries %s, VRRP after a release %s, promotion %s", found, tries, released, takeover),
-			found, tries, released, takeover),
+		predict("kill-redis", "the primary's Redis dies", true, deadBecause+", "+afterRelease, dead, released, h.takeover),
 		predict("stop-keepalived", "keepalived stops on the primary, Redis lives", false,
-			fmt.Sprintf("drain and fence %s, VRRP after a release %s, promotion %s; and the replica's lag, up to %s", handover, released, takeover, brief(p.Failover.SyncTimeout)),
-			handover, released, takeover),
+			fmt.Sprintf("drain and fence %s, %s; and the replica's lag, up to %s", h.handover, afterRelease, brief(p.Failover.SyncTimeout)),
+			h.handover, released, h.takeover),
 		predict("kill-both", "keepalived and Redis die on the primary", true,
-			fmt.Sprintf("three adverts missed %s, promotion %s", noticed, takeover),
-			noticed, takeover),
+			fmt.Sprintf("three adverts missed %s, promotion %s", noticed, h.takeover),
+			noticed, h.takeover),
 		predict("switchover", "planned work hands over to the peer", false,
-			fmt.Sprintf("drain and fence %s, VRRP after a release %s, promotion %s", handover, released, takeover),
-			handover, released, takeover),
+			fmt.Sprintf("drain and fence %s, %s", h.handover, afterRelease),
+			h.handover, released, h.takeover),
 		predict("power-off", "the primary's host loses power", true,
-			fmt.Sprintf("three adverts missed %s, promotion %s, and %s until the silent peer counts as dead", noticed, takeover, silence),
-			noticed, takeover, silence),
-		predict("freeze-redis", "the primary's Redis freezes", true,
-			fmt.Sprintf("the next check after %s, its tries without an answer %s, VRRP after a release %s, promotion %s", found, waits, released, takeover),
-			found, waits, released, takeover),
+			fmt.Sprintf("three adverts missed %s, promotion %s, and %s until the silent peer counts as dead", noticed, h.takeover, h.silence),
+			noticed, h.takeover, h.silence),
+		predict("freeze-redis", "the primary's Redis freezes", true, frozenBecause+", "+afterRelease, frozen, released, h.takeover),
 	}
 }
+
+// foundDead is how long it takes to find out that Redis has died, and why.
+func (t timing) foundDead(p *spec.Pair, h pace) (span, string) {
+	if p.Failover.Handlers == spec.HandlersNode {
+		return told, fmt.Sprintf("systemd tells keepalived %s", told)
+	}
+	next, tries := t.nextCheck(), h.check
+	for range p.Check.Retries {
+		tries = tries.plus(exactly(p.Check.RetryDelay)).plus(h.check)
+	}
+	return next.plus(tries), fmt.Sprintf("the next check after %s, its tries %s", next, tries)
+}
+
+// foundFrozen is how long it takes to find out that Redis is stopped.
+func (t timing) foundFrozen(p *spec.Pair, h pace) (span, string) {
+	next := t.nextCheck()
+	if p.Failover.Handlers == spec.HandlersNode {
+		seen := h.check.plus(stopped)
+		return next.plus(seen).plus(told), fmt.Sprintf("the next check after %s, which sees for a while that the process is stopped %s, and ends it; systemd tells keepalived %s", next, seen, told)
+	}
+	waits := exactly(p.Check.Timeout)
+	for range p.Check.Retries {
+		waits = waits.plus(exactly(p.Check.RetryDelay)).plus(exactly(p.Check.Timeout))
+	}
+	return next.plus(waits), fmt.Sprintf("the next check after %s, its tries without an answer %s", next, waits)
+}
+
+func (t timing) nextCheck() span { return span{0, t.check / 2, t.check} }
 
 // timing is what a spec's VRRP and check come to on its keepalived.
 type timing struct {

@@ -22,7 +22,7 @@ var (
 	}
 	// FaultNames are what a step of a scenario can do to a host.
 	FaultNames = []string{
-		"kill-redis", "stop-keepalived", "kill-both", "kill-keepalived", "freeze-redis", "isolate", "block-vrrp",
+		"kill-redis", "stop-keepalived", "kill-both", "take-down", "kill-keepalived", "freeze-redis", "isolate", "block-vrrp",
 		"cut-peer-link", "busy-redis", "flap-redis", "disk-full", "wrong-password", "stop-redis",
 		"power-off",
 	}

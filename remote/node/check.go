@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -19,14 +20,14 @@ import (
 //
 // It also notices what no hook was called for, and starts one; it waits for none.
 func (h *hook) check(ctx context.Context) bool {
-	me := h.me.look(ctx)
+	me, stopped := h.lookForLife(ctx)
 	for tries := 0; !well(me); tries++ {
-		if tries >= h.Check.Retries {
+		if stopped || tries >= h.Check.Retries {
 			h.unwell(ctx, me)
 			return false
 		}
 		time.Sleep(time.Duration(h.Check.RetryDelay))
-		me = h.me.look(ctx)
+		me, stopped = h.lookForLife(ctx)
 	}
 	if h.marked(markUnwell) {
 		h.unmark(markUnwell)
@@ -44,11 +45,65 @@ func (h *hook) check(ctx context.Context) bool {
 	if me.Health == Up {
 		h.began, h.limit = time.Now(), time.Duration(h.SyncTimeout)
 		age, ousted := h.since(markOusted)
-		if d := Decide(h.config(), h.see(ctx)); len(d.Actions) > 0 || d.Again || ousted && age > oustedFor {
+		seen := h.see(ctx)
+		switch d := Decide(h.config(), seen); {
+		case seen.Cut && h.tryLock():
+			// The peer is about to be promoted: there is no time for another look.
+			h.tell(seen, d, time.Since(h.began), h.carryOut(ctx, d))
+		case len(d.Actions) > 0, d.Again, ousted && age > oustedFor:
 			h.again()
 		}
 	}
 	return !h.marked(markHold)
+}
+
+const (
+	// stoppedFor is how long a process is stopped before it counts as frozen:
+	// others stop it for a moment, to look at its memory.
+	stoppedFor = 100 * time.Millisecond
+	// stateEvery is how often it is looked at while it does not answer.
+	stateEvery = 10 * time.Millisecond
+)
+
+// lookForLife asks this host's Redis, but not for long when its process is
+// stopped: one that is busy may yet answer, that one can't.
+func (h *hook) lookForLife(ctx context.Context) (me Redis, stopped bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answer := make(chan Redis, 1)
+	go func() { answer <- h.me.look(ctx) }()
+	tick := time.NewTicker(stateEvery)
+	defer tick.Stop()
+	var since time.Time
+	for {
+		select {
+		case me = <-answer:
+			return me, false
+		case now := <-tick.C:
+			switch {
+			case !h.isStopped():
+				since = time.Time{}
+			case since.IsZero():
+				since = now
+			case now.Sub(since) >= stoppedFor:
+				cancel()
+				me = <-answer
+				me.Health = Hung
+				return me, true
+			}
+		}
+	}
+}
+
+// isStopped: Redis' process is stopped, by a signal or a debugger, see proc(5).
+func (h *host) isStopped() bool {
+	stat, err := os.ReadFile("/proc/" + line(h.RedisPID) + "/stat")
+	if err != nil {
+		return false
+	}
+	// "PID (NAME) STATE …", where the name may hold anything.
+	rest := stat[bytes.LastIndexByte(stat, ')')+1:]
+	return len(rest) > 1 && (rest[1] == 'T' || rest[1] == 't')
 }
 
 func well(r Redis) bool {

@@ -190,6 +190,11 @@ func (d *decider) serve() {
 // lead: the VIP is here, and so is the primary.
 func (d *decider) lead() {
 	switch {
+	case d.Cut:
+		d.because("neither the peer nor the gateway answers: this host is cut off")
+		d.fence(0)
+		d.hold()
+		return
 	case d.Me.Online > 0:
 	case d.peerLeads() && d.Peer.Rank > d.Me.Rank:
 		d.because("the peer is primary with newer data (rank %d, ours is %d)", d.Peer.Rank, d.Me.Rank)
@@ -204,11 +209,6 @@ func (d *decider) lead() {
 	case d.Peer.up() && !d.Peer.Primary && d.Peer.Rank == d.Me.Rank:
 		d.because("the peer was promoted at the same time and stepped down")
 		d.promote()
-		return
-	case d.Cut:
-		d.because("neither the peer nor the gateway answers: this host is cut off")
-		d.fence(0)
-		d.hold()
 		return
 	}
 	d.because("it is the primary, epoch %d", d.Me.Rank.Epoch())
@@ -413,7 +413,9 @@ func (d *decider) follow() {
 // peer's epoch.
 func (d *decider) noteSync() {
 	d.because("in sync with the peer")
-	if !d.Me.Linked || d.Me.Syncing {
+	// After a full sync the stream begins up to a second later: when the primary
+	// has heard that the copy is in place.
+	if !d.Me.Linked || d.Me.Syncing || d.Peer.Online == 0 {
 		d.because("the sync with the peer is not done")
 		d.Again = !d.Past
 		return

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
 	"strconv"
 	"strings"
 	"time"
@@ -65,16 +64,14 @@ func (h *hook) see(ctx context.Context) Seen {
 	return s
 }
 
-// cut: is this a primary that can reach neither its peer nor the gateway?
+// cut: is this a primary that can reach neither its peer nor the gateway? Its
+// replica counts as in sync for a while yet.
 func (h *hook) cut(ctx context.Context, s Seen) bool {
-	if !h.Gateway.IsValid() || !s.Me.Primary || s.Me.Online > 0 || s.Peer.Health != Unreachable && s.Peer.Health != Hung {
+	if !h.Gateway.IsValid() || !s.Me.Primary || s.Peer.Health != Unreachable && s.Peer.Health != Hung {
 		return false
 	}
-	ping, err := exec.LookPath("ping")
-	if err != nil {
-		return false // nobody can tell
-	}
-	return exec.CommandContext(ctx, ping, "-c", "1", "-W", "1", "-q", h.Gateway.String()).Run() != nil
+	there, err := pings(ctx, h.Gateway)
+	return err == nil && !there
 }
 
 // work looks, decides and acts until there is nothing more to do.

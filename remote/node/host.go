@@ -72,18 +72,19 @@ const (
 
 // Names of the marks. Those that the shell hooks know, too, have the same names.
 const (
-	markVRRP    = "vrrp"  // keepalived's state
-	markHold    = "hold"  // why
-	markGate    = "gate"  // the gate is closed
-	markForce   = "force" // the operator decided
-	markLetGo   = "let-go"
-	markOusted  = "ousted"
-	markSynced  = "synced"
-	markUnwell  = "unwell"
-	markDown    = "redis-down" // keepalived tracks it: anything but 0 is VRRP FAULT
-	markClaim   = "claim"      // keepalived tracks it: what a promotion adds to the priority
-	markDenied  = "denied"
-	markRunning = "lock"
+	markVRRP      = "vrrp"       // keepalived's state
+	markVRRPOrder = "vrrp-order" // which hook said so
+	markHold      = "hold"       // why
+	markGate      = "gate"       // the gate is closed
+	markForce     = "force"      // the operator decided
+	markLetGo     = "let-go"
+	markOusted    = "ousted"
+	markSynced    = "synced"
+	markUnwell    = "unwell"
+	markDown      = "redis-down" // keepalived tracks it: anything but 0 is VRRP FAULT
+	markClaim     = "claim"      // keepalived tracks it: what a promotion adds to the priority
+	markDenied    = "denied"
+	markRunning   = "lock"
 )
 
 func (h *host) marks() Marks {

@@ -52,19 +52,22 @@ func TestGuards(t *testing.T) {
 		}
 	}
 	for name, decide := range map[string]func(Config, Seen) Decision{
-		"data is set aside":                        without(SetAside),
-		"the peer is fenced":                       without(FencePeer),
-		"a primary without the VIP is fenced":      without(FenceMe),
-		"the rank of a promotion is kept":          without(KeepRank),
-		"one that cannot tell holds":               without(Hold),
-		"the peer's rank counts":                   blind(func(_ *Config, s *Seen) { s.Peer.Rank = min(s.Peer.Rank, s.Me.Rank) }),
-		"our rank counts":                          blind(func(_ *Config, s *Seen) { s.Me.Rank = min(s.Me.Rank, s.Peer.Rank) }),
-		"writes stop before the role is taken":     blind(func(_ *Config, s *Seen) { s.BlockedPeer = true }),
-		"writes stop before the role is given":     blind(func(_ *Config, s *Seen) { s.BlockedMe = true }),
-		"the last write is waited for, in taking":  blind(func(_ *Config, s *Seen) { s.Peer.Offset = min(s.Peer.Offset, s.Me.Offset) }),
-		"the last write is waited for, in giving":  blind(func(_ *Config, s *Seen) { s.Peer.Offset = max(s.Peer.Offset, s.Me.Offset) }),
-		"an old replica is old":                    blind(func(_ *Config, s *Seen) { s.Me.Down = min(s.Me.Down, 0) }),
-		"a sync has to be done":                    blind(func(_ *Config, s *Seen) { s.Me.Linked = s.Me.Linked || s.Me.Syncing; s.Me.Syncing = false }),
+		"data is set aside":                       without(SetAside),
+		"the peer is fenced":                      without(FencePeer),
+		"a primary without the VIP is fenced":     without(FenceMe),
+		"the rank of a promotion is kept":         without(KeepRank),
+		"one that cannot tell holds":              without(Hold),
+		"the peer's rank counts":                  blind(func(_ *Config, s *Seen) { s.Peer.Rank = min(s.Peer.Rank, s.Me.Rank) }),
+		"our rank counts":                         blind(func(_ *Config, s *Seen) { s.Me.Rank = min(s.Me.Rank, s.Peer.Rank) }),
+		"writes stop before the role is taken":    blind(func(_ *Config, s *Seen) { s.BlockedPeer = true }),
+		"writes stop before the role is given":    blind(func(_ *Config, s *Seen) { s.BlockedMe = true }),
+		"the last write is waited for, in taking": blind(func(_ *Config, s *Seen) { s.Peer.Offset = min(s.Peer.Offset, s.Me.Offset) }),
+		"the last write is waited for, in giving": blind(func(_ *Config, s *Seen) { s.Peer.Offset = max(s.Peer.Offset, s.Me.Offset) }),
+		"an old replica is old":                   blind(func(_ *Config, s *Seen) { s.Me.Down = min(s.Me.Down, 0) }),
+		"a sync has to be done": blind(func(_ *Config, s *Seen) {
+			s.Me.Linked = s.Me.Linked || s.Me.Syncing
+			s.Me.Syncing, s.Peer.Online = false, 1
+		}),
 		"who follows is not in sync at once":       blind(func(_ *Config, s *Seen) { s.Synced = true }),
 		"an empty peer is not followed":            blind(func(_ *Config, s *Seen) { s.Peer.Empty = false }),
 		"of two primaries of one rank, one yields": blind(func(c *Config, _ *Seen) { c.SelfAddr, c.PeerAddr = "1", "2" }),

@@ -1,12 +1,15 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -93,10 +96,43 @@ func Run(ctx context.Context, s *Settings, args []string, out io.Writer) error {
 	return fmt.Errorf("%w: %s", ErrUsage, verb)
 }
 
-// vrrp marks keepalived's state.
+// vrrp marks keepalived's state. keepalived starts a hook for each without waiting
+// for the one before: the one that was started last has the last word.
 func (h *host) vrrp(verb string) error {
 	state := map[string]string{"master": "MASTER", "backup": "BACKUP", "fault": "FAULT", "stop": "STOP"}[verb]
+	if err := os.MkdirAll(h.Run, 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(h.mark(markVRRPOrder), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := flock(f); err != nil {
+		return err
+	}
+	var started, pid uint64
+	_, _ = fmt.Fscan(f, &started, &pid) // the first one finds nothing
+	mine, id := startedAt(), uint64(os.Getpid())
+	if mine < started || mine == started && id < pid {
+		return nil
+	}
+	if _, err := f.WriteAt(fmt.Appendf(nil, "%d %d\n", mine, id), 0); err != nil {
+		return err
+	}
 	return h.setMark(markVRRP, state)
+}
+
+// startedAt is when this process was started, in ticks since the host booted. Its
+// exec of this program did not count.
+func startedAt() uint64 {
+	stat, _ := os.ReadFile("/proc/self/stat")
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 {
+		return 0
+	}
+	ticks, _ := strconv.ParseUint(fields[19], 10, 64)
+	return ticks
 }
 
 // locked works, once no other hook does.

@@ -31,6 +31,7 @@ type Settings struct {
 	StateLog  string   `json:"state_log"`
 
 	RedisUnit      string   `json:"redis_unit"`
+	RedisPID       string   `json:"redis_pid"` // its pid file
 	KeepalivedUnit string   `json:"keepalived_unit"`
 	KeepalivedPIDs []string `json:"keepalived_pids"` // pid files that a killed one leaves
 

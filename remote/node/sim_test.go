@@ -36,6 +36,7 @@ type simHost struct {
 	primary    bool
 	follows    string
 	linked     bool
+	streams    bool // writes come over the link: after a full sync, somewhat later
 	syncing    bool
 	broke      time.Duration // when the link broke; negative: it never was up
 	heard      time.Duration // when it was last up
@@ -172,7 +173,7 @@ func (h *simHost) crash() {
 		return
 	}
 	h.say("%s: Redis dies", h.name)
-	h.alive, h.primary, h.linked, h.syncing, h.paused = false, false, false, false, false
+	h.alive, h.primary, h.linked, h.streams, h.syncing, h.paused = false, false, false, false, false, false
 	h.data = nil
 	h.linksBreak()
 }
@@ -223,9 +224,12 @@ func (w *world) linksBreak() {
 	for _, h := range w.hosts {
 		if (h.linked || h.syncing) && (!h.reaches() || !h.alive || !h.peer.alive || !h.peer.primary || h.follows != h.peer.addr) {
 			if h.linked {
-				h.broke, h.heard = h.now, h.now
+				h.broke = h.now
 			}
-			h.linked, h.syncing = false, false
+			if h.streams {
+				h.heard = h.now
+			}
+			h.linked, h.streams, h.syncing = false, false, false
 		}
 	}
 }
@@ -238,6 +242,8 @@ func (h *simHost) replicate() {
 		return
 	}
 	switch {
+	case h.linked && !h.streams:
+		h.streams = true
 	case h.linked:
 		if len(h.data) < len(p.data) {
 			h.data = append(h.data, p.data[len(h.data)])
@@ -256,7 +262,7 @@ func (h *simHost) replicate() {
 		h.linked, h.syncing, h.broke = true, false, -1
 	case len(h.data) <= len(p.data) && slices.Equal(h.data, p.data[:len(h.data)]):
 		h.say("%s: linked", h.name)
-		h.linked = true
+		h.linked, h.streams = true, true
 	default:
 		h.say("%s: full sync begins", h.name)
 		h.syncing = true
@@ -269,7 +275,7 @@ func (h *simHost) hasAside(n int) bool {
 
 // client writes through the VIP, if that is on h.
 func (w *world) client(h *simHost) {
-	if !h.vip || !h.alive || !h.primary || h.paused || h.marks.Gated || h.floor > 1 || h.floor == 1 && !h.peer.linked {
+	if !h.vip || !h.alive || !h.primary || h.paused || h.marks.Gated || h.floor > 1 || h.floor == 1 && !h.peer.streams {
 		return
 	}
 	w.writes++
@@ -367,7 +373,7 @@ func (h *simHost) look() Redis {
 	}
 	r := Redis{Health: Up, Primary: h.primary, Offset: int64(len(h.data)), Rank: h.rank, Floor: h.floor, Empty: len(h.data) == 0}
 	if h.primary {
-		if h.peer.linked {
+		if h.peer.streams {
 			r.Online = 1
 		}
 		return r
@@ -417,14 +423,14 @@ func (h *simHost) act(k *simHook, a Action) {
 		if redis {
 			h.say("%s: promoted, rank %d", h.name, a.Rank)
 			h.promoting(k)
-			h.rank, h.primary, h.follows, h.linked, h.syncing, h.paused, h.floor = a.Rank, true, "", false, false, false, 99999
+			h.rank, h.primary, h.follows, h.linked, h.streams, h.syncing, h.paused, h.floor = a.Rank, true, "", false, false, false, false, 99999
 			h.marks.Forced, h.marks.Synced, h.marks.LetGo, h.marks.Ousted, h.marks.Claim = false, false, false, false, claimNewest
 		}
 	case SetAside:
 		h.aside = append(h.aside, slices.Clone(h.data))
 	case Follow:
 		if redis {
-			h.primary, h.follows, h.linked, h.syncing, h.paused, h.broke = false, h.peer.addr, false, false, false, -1
+			h.primary, h.follows, h.linked, h.streams, h.syncing, h.paused, h.broke = false, h.peer.addr, false, false, false, false, -1
 			h.marks.Synced, h.marks.Claim = false, claimNone
 			h.linksBreak()
 		}
@@ -482,7 +488,7 @@ func (h *simHost) promoting(k *simHook) {
 		if k.peerKept.Epoch() > h.rank.Epoch() && h.led[k.peerKept.Epoch()] == p.name {
 			h.fail("%s is promoted after epoch %d; %s led epoch %d", h.name, h.rank.Epoch(), p.name, k.peerKept.Epoch())
 		}
-		if h.linked {
+		if h.streams {
 			h.heard = h.now
 		}
 		for _, n := range p.disk {

@@ -689,9 +689,10 @@ follow_once() {
 }
 
 # note_sync: the link is up and the sync is done: this data is now of the
-# peer's epoch. Needs both observed.
+# peer's epoch. Needs both observed. After a full sync the stream begins up to a
+# second later: when the primary has heard that the copy is in place.
 note_sync() {
-	[ "$my_link" = up ] && [ "$my_syncing" = 0 ] || return 1
+	[ "$my_link" = up ] && [ "$my_syncing" = 0 ] && [ "$peer_online" -gt 0 ] || return 1
 	in_epoch=$((peer_rank / 4 * 4 + 2))
 	if [ "$my_rank" != "$in_epoch" ]; then
 		write_rank "$in_epoch"
