@@ -56,6 +56,11 @@ func TestLifecycle(t *testing.T) {
 	twice("recover")
 	stands("b") // the VIP does not move back
 
+	p.hapair("switchover").exits(0)
+	stands("a")
+	twice("switchover", "--to", "b")
+	stands("b")
+
 	// The document's case 3, by hand.
 	p.sh("b", "kill -KILL $(cat /usr/local/redis/redis.pid)")
 	p.eventually("a has taken over", func() bool {

@@ -186,19 +186,29 @@ func (p *Pair) Promote(ctx context.Context, ev Events, host string) error {
 	return p.serve(ctx, ev, i)
 }
 
-// Switchover hands the VIP and the primary's role over to host, with nothing
-// lost. The old primary follows.
+// Switchover hands the VIP and the primary's role over to host, or, where that is
+// "", to the host that does not serve, with nothing lost. The old primary follows.
 func (p *Pair) Switchover(ctx context.Context, ev Events, to string) error {
-	chosen, err := p.chosen([]string{to})
-	if err != nil {
-		return err
-	}
 	s, err := p.see(ctx, "switch over")
 	if err != nil {
 		return err
 	}
-	i := chosen[0]
-	if serving, ok := s.Serving(); !ok || serving != i {
+	serving, ok := s.Serving()
+	i := 1 - serving
+	switch {
+	case to != "":
+		chosen, err := p.chosen([]string{to})
+		if err != nil {
+			return err
+		}
+		i = chosen[0]
+	case !ok:
+		return &Error{
+			Step: "switch over", Err: errors.New("no host serves"),
+			Hint: "Run `hapair status` to see why, and `hapair recover` to have the pair serve again.",
+		}
+	}
+	if !ok || serving != i {
 		if err := p.handOver(ctx, ev, 1-i, true); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 	"hapair/plan/spec"
 )
 
-// lifecycleOptions are those of start, stop, recover and promote, which differ
+// lifecycleOptions are those of start, stop, recover, switchover and promote, which differ
 // in the one call they make.
 type lifecycleOptions struct {
 	pairOptions
