@@ -163,6 +163,11 @@ const (
 	defaultOutage = 30 * time.Second
 )
 
+// synAgain is when TCP asks again for a connection that nobody has refused (RFC
+// 6298, 2.1): an ordinary client that turned to a silent host waits for that long,
+// wherever the VIP is by then.
+const synAgain = time.Second
+
 // objective is the default for a drill. The outage may be a quarter longer than
 // the longest one predicted, and on top of it what an eager client's own
 // deadlines can add: it dials for 50 ms and waits 100 ms for a reply.
@@ -179,6 +184,9 @@ func objective(d Drill, p *Prediction) Objective {
 		o.MaxOutage = Millis(defaultOutage)
 	default:
 		o.MaxOutage = p.Max + p.Max/4 + Millis(own)
+	}
+	if d.resets() && o.MaxOutage > 0 {
+		o.MaxOutage = max(o.MaxOutage, Millis(synAgain+own))
 	}
 	return o
 }
