@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +20,8 @@ import (
 	"testing"
 	"text/template"
 	"time"
+
+	"hapair/remote/node"
 )
 
 var (
@@ -44,24 +48,36 @@ func TestHooksHistories(t *testing.T) {
 	if *hooksSeed == 0 {
 		seeds = []uint64{rand.Uint64(), rand.Uint64()}
 	}
-	server := redisServer(t)
-	for i, seed := range seeds {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel() // a history mostly waits
-			t.Logf("replay with -run TestHooksHistories -hooks.seed=%d -hooks.steps=%d", seed, *hooksSteps)
-			w := newHooksWorld(t, fmt.Sprintf("%shh%d", ours, i), server, rand.New(rand.NewPCG(seed, 0)))
-			for range *hooksSteps {
-				w.step()
-			}
-			w.heal()
-		})
+	eachHandlers(t, func(t *testing.T, handlers string) {
+		for i, seed := range seeds {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel() // a history mostly waits
+				t.Logf("replay with -run TestHooksHistories/%s -hooks.seed=%d -hooks.steps=%d", handlers, seed, *hooksSteps)
+				w := newHooksWorld(t, handlers, fmt.Sprintf("%sh%c%d", ours, handlers[0], i), rand.New(rand.NewPCG(seed, 0)))
+				for range *hooksSteps {
+					w.step()
+				}
+				w.heal()
+			})
+		}
+	})
+}
+
+// eachHandlers runs a test of hooks with each kind of them.
+func eachHandlers(t *testing.T, test func(t *testing.T, handlers string)) {
+	for _, handlers := range []string{"scripts", "node"} {
+		t.Run(handlers, func(t *testing.T) { test(t, handlers) })
 	}
 }
 
 // TestGate has clients come to a VIP whose Redis has let them go, before the VIP
 // leaves: they are refused, not kept.
 func TestGate(t *testing.T) {
-	w := newHooksWorld(t, ours+"hg", redisServer(t), rand.New(rand.NewPCG(1, 0)))
+	eachHandlers(t, testGate)
+}
+
+func testGate(t *testing.T, handlers string) {
+	w := newHooksWorld(t, handlers, ours+"hg", rand.New(rand.NewPCG(1, 0)))
 	a, b := w.hosts[0], w.hosts[1]
 	serves := func(h, other *hooksHost) {
 		t.Helper()
@@ -95,7 +111,11 @@ func TestGate(t *testing.T) {
 // TestSyncedAgain promotes a primary once more, behind the back of its replica,
 // whose link broke and came back between two checks. No hook is called.
 func TestSyncedAgain(t *testing.T) {
-	w := newHooksWorld(t, ours+"hs", redisServer(t), rand.New(rand.NewPCG(1, 0)))
+	eachHandlers(t, testSyncedAgain)
+}
+
+func testSyncedAgain(t *testing.T, handlers string) {
+	w := newHooksWorld(t, handlers, ours+"hs", rand.New(rand.NewPCG(1, 0)))
 	a, b := w.hosts[0], w.hosts[1]
 	w.vrrp()
 	ranked := func(rank string) {
@@ -117,6 +137,7 @@ type hooksWorld struct {
 	rng   *rand.Rand
 	dir   string
 	redis string // redis-server's program
+	node  bool   // the hooks run hapair-node
 	hosts [2]*hooksHost
 	late  sync.WaitGroup // hooks that run beside the history
 	deaf  bool           // VRRP does not get through: each host is MASTER
@@ -152,8 +173,8 @@ type hooksHost struct {
 
 const hooksVIP = "10.9.0.9"
 
-func newHooksWorld(t *testing.T, id, server string, rng *rand.Rand) *hooksWorld {
-	w := &hooksWorld{t: t, rng: rng, dir: t.TempDir(), redis: server}
+func newHooksWorld(t *testing.T, handlers, id string, rng *rand.Rand) *hooksWorld {
+	w := &hooksWorld{t: t, rng: rng, dir: t.TempDir(), redis: redisServer(t), node: handlers == "node"}
 	bridge := id + "s"
 	w.namespace(bridge)
 	w.must("ip", "-n", bridge, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
@@ -260,7 +281,7 @@ func (w *hooksWorld) event() {
 // vrrp runs the checks and moves the VIP as keepalived would.
 func (w *hooksWorld) vrrp() {
 	for _, h := range w.hosts {
-		h.well = h.keepalived && h.cable && h.check()
+		h.well = h.keepalived && h.cable && h.check() && h.tracked("redis-down") == 0
 	}
 	for _, h := range w.hosts {
 		if h.vip && !h.well {
@@ -269,9 +290,13 @@ func (w *hooksWorld) vrrp() {
 		}
 	}
 	if a, b := w.hosts[0], w.hosts[1]; a.vip && b.vip && !w.deaf {
-		b.say("VRRP BACKUP")
-		b.dropVIP()
-		b.hook("backup.sh")
+		loser := b
+		if b.tracked("claim") > a.tracked("claim") {
+			loser = a
+		}
+		loser.say("VRRP BACKUP")
+		loser.dropVIP()
+		loser.hook("backup.sh")
 	}
 	var masters sync.WaitGroup
 	for i, h := range w.hosts {
@@ -430,6 +455,50 @@ func (h *hooksHost) install(peer *hooksHost) {
 			h.w.t.Fatal(err)
 		}
 	}
+	if h.w.node {
+		h.installNode(peer)
+	} else {
+		h.installScripts(peer)
+	}
+	h.write("bin/systemctl", "#!/bin/sh\ncase \"$*\" in *stop*) : >"+h.path("asked-to-stop")+" ;; esac\n")
+}
+
+// installNode puts hapair-node in place, as apply does.
+func (h *hooksHost) installNode(peer *hooksHost) {
+	program, err := hapairProgram()
+	if err != nil {
+		h.w.t.Fatal(err)
+	}
+	content, err := os.ReadFile(program + "-node-linux-" + runtime.GOARCH)
+	if err != nil {
+		h.w.t.Fatal(err)
+	}
+	h.write("hooks/hapair-node", string(content))
+	for name, verb := range map[string]string{
+		"redis_check": "check", "master": "master", "backup": "backup", "fault": "fault", "stop": "stop",
+		"release": "release", "after-stop": "after-stop", "redis-down": "redis-down",
+	} {
+		h.write("hooks/"+name+".sh", "#!/bin/sh\nexec "+h.path("hooks/hapair-node")+" "+verb+"\n")
+	}
+	s := node.Settings{
+		Pair: "x", Name: h.name, PeerName: peer.name, Self: netip.MustParseAddr(h.addr), Peer: netip.MustParseAddr(peer.addr),
+		VIPs: []netip.Prefix{netip.MustParsePrefix(hooksVIP + "/32")}, Interface: "eth3", Port: 6379, Guard: "hapair_x",
+		Data: h.path("data"), DataFiles: []string{"dump.rdb", "appendonly.aof", "appendonlydir"}, RankFile: h.path("data/hapair-rank"),
+		User: "root", Group: "root", Run: h.path("run"), StateLog: h.path("state.log"), RedisUnit: "redis", RedisPID: h.path("redis.pid"),
+		KeepalivedUnit: "keepalived", SyncTimeout: node.Duration(2 * time.Second), FollowTimeout: node.Duration(time.Second),
+		HandedTimeout: node.Duration(time.Second), StaleAfter: node.Duration(5 * time.Second), Durability: "available",
+		CanPause: true, CanKillType: true,
+	}
+	s.Check.Timeout = node.Duration(2 * time.Second)
+	text, err := json.Marshal(s)
+	if err != nil {
+		h.w.t.Fatal(err)
+	}
+	h.write("hooks/pair.json", string(text))
+	h.write("state.log", "")
+}
+
+func (h *hooksHost) installScripts(peer *hooksHost) {
 	scripts, err := filepath.Glob("../templates/hooks/*.sh")
 	if err != nil || len(scripts) == 0 {
 		h.w.t.Fatalf("no hooks found: %v", err)
@@ -441,7 +510,6 @@ func (h *hooksHost) install(peer *hooksHost) {
 		}
 		h.write("hooks/"+filepath.Base(s), string(content))
 	}
-	h.write("bin/systemctl", "#!/bin/sh\ncase \"$*\" in *stop*) : >"+h.path("asked-to-stop")+" ;; esac\n")
 	h.write("hooks/pair.conf", fmt.Sprintf(`pair=x self_name=%s self=%s peer_name=%s peer=%s vip=%s vips=%s/32 interface=eth3 port=6379 guard=hapair_x
 cli=%s auth='' data=%s data_files='dump.rdb appendonly.aof appendonlydir' rank_file=%s/hapair-rank owner=root:root
 run=%s state_log=%s hooks=%s redis_unit=redis keepalived_unit=keepalived
@@ -562,6 +630,16 @@ func (h *hooksHost) killRedis() {
 	for end := time.Now().Add(5 * time.Second); h.pid() != 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
+	if h.w.node {
+		h.hook("redis-down.sh") // systemd runs it
+	}
+}
+
+// tracked is the number in a file that keepalived watches.
+func (h *hooksHost) tracked(name string) int {
+	text, _ := os.ReadFile(h.path("run/" + name))
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return n
 }
 
 // startRedis does what redis-start.sh does.

@@ -16,6 +16,8 @@ func main() {
 	err := run(os.Args[1:])
 	switch {
 	case err == nil:
+	case errors.Is(err, node.ErrUnwell):
+		os.Exit(1)
 	case errors.Is(err, node.ErrUsage):
 		fmt.Fprintf(os.Stderr, "hapair-node: %v\n\nusage: hapair-node VERB\n", err)
 		for _, v := range node.Verbs {

@@ -31,8 +31,8 @@ var Verbs = []struct{ Name, Does string }{
 // ErrUsage is a verb or an option that is not known.
 var ErrUsage = errors.New("not known")
 
-// errUnwell is what the check says with its exit code.
-var errUnwell = errors.New("this host is not to have the VIP")
+// ErrUnwell is what the check says with its exit code.
+var ErrUnwell = errors.New("this host is not to have the VIP")
 
 // Run does what args ask for. It may be called late, twice or out of order: what
 // it does depends on what is so.
@@ -58,7 +58,7 @@ func Run(ctx context.Context, s *Settings, args []string, out io.Writer) error {
 	switch verb {
 	case "check":
 		if !k.check(ctx) {
-			return errUnwell
+			return ErrUnwell
 		}
 		return nil
 	case "master", "backup", "fault":
