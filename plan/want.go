@@ -195,6 +195,7 @@ func templateHost(p *spec.Pair, i int, iface string, redis, keepalived templates
 			SyncTimeout: p.Failover.SyncTimeout, Gateway: p.Failover.Gateway,
 			Durability: string(p.Failover.Durability),
 			Handlers:   string(p.Failover.Handlers),
+			Restart:    p.Failover.Recover == spec.RecoverAuto,
 		},
 	}
 	h.Redis = templates.Redis{Product: h.Product, Version: redis, Port: p.Redis.Port, Password: p.Redis.Password.Reveal()}

@@ -83,6 +83,7 @@ type Failover struct {
 	Gateway     netip.Addr // invalid: none
 	Durability  string     // "available", "balanced", "strict"
 	Handlers    string     // "scripts", "node"
+	Restart     bool       // what died is started again
 }
 
 // Handlers that are a program.

@@ -95,7 +95,7 @@ func hosts() map[string]Host {
 	packaged.RedisPackaged, packaged.KeepalivedPackaged = true, true
 
 	node := fast(ProductRedis, Version{7, 0, 15}, Version{2, 3, 3})
-	node.Failover.Handlers, node.Keepalived.PeerPriority = "node", 239
+	node.Failover.Handlers, node.Failover.Restart, node.Keepalived.PeerPriority = "node", true, 239
 
 	return map[string]Host{
 		"node":                     node,

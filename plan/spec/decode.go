@@ -39,7 +39,7 @@ var (
 		blocks: []string{"source", "package"},
 	}
 	checkSchema    = schema{attrs: []string{"interval", "timeout", "retries", "retry_delay"}}
-	failoverSchema = schema{attrs: []string{"handlers", "sync_timeout", "gateway", "durability"}}
+	failoverSchema = schema{attrs: []string{"handlers", "recover", "sync_timeout", "gateway", "durability"}}
 )
 
 // The defaults. Priorities are high because a high one makes failover fast:
@@ -419,9 +419,20 @@ func (p *draft) decodeCheck() {
 func (p *draft) decodeFailover() {
 	s := p.pair.child("failover", failoverSchema)
 	p.failover = s
-	f := Failover{Handlers: HandlersScripts, SyncTimeout: defaultSyncTimeout, Durability: DurabilityBalanced}
-	if v, ok := s.oneOf("handlers", string(HandlersScripts), string(HandlersNode)); ok {
+	f := Failover{Handlers: HandlersNode, SyncTimeout: defaultSyncTimeout, Durability: DurabilityBalanced}
+	if v, ok := s.oneOf("handlers", string(HandlersNode), string(HandlersScripts)); ok {
 		f.Handlers = Handlers(v)
+	}
+	f.Recover = RecoverAuto
+	if f.Handlers == HandlersScripts {
+		f.Recover = RecoverManual
+	}
+	if v, ok := s.oneOf("recover", string(RecoverAuto), string(RecoverManual)); ok {
+		if Recover(v) == RecoverAuto && f.Handlers == HandlersScripts {
+			s.d.errorAt(s.at("recover"), "Scripts do not recover by themselves",
+				"With handlers = \"scripts\" a Redis that died stays down, as in the written procedure, until `hapair recover` is run. Write recover = \"manual\", or handlers = \"node\".")
+		}
+		f.Recover = Recover(v)
 	}
 	if v, ok := s.duration("sync_timeout", 100*time.Millisecond, 5*time.Minute, ": it is the longest that a role change waits for the last data"); ok {
 		f.SyncTimeout = v

@@ -70,7 +70,7 @@ func TestDefaults(t *testing.T) {
 			AdvertInterval: 100 * time.Millisecond, Unicast: true, SyslogFacility: "local0",
 		},
 		Check:    Check{Interval: time.Second, Timeout: time.Second, Retries: 1, RetryDelay: 100 * time.Millisecond},
-		Failover: Failover{Handlers: HandlersScripts, SyncTimeout: 10 * time.Second, Durability: DurabilityBalanced},
+		Failover: Failover{Handlers: HandlersNode, Recover: RecoverAuto, SyncTimeout: 10 * time.Second, Durability: DurabilityBalanced},
 	}}}
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -227,7 +227,7 @@ pair "cache" {
 		},
 		Check: Check{Interval: 10 * time.Second, Timeout: 2 * time.Second},
 		Failover: Failover{
-			Handlers: HandlersScripts, SyncTimeout: 90 * time.Second, Gateway: netip.MustParseAddr("192.168.1.1"), Durability: DurabilityStrict,
+			Handlers: HandlersScripts, Recover: RecoverManual, SyncTimeout: 90 * time.Second, Gateway: netip.MustParseAddr("192.168.1.1"), Durability: DurabilityStrict,
 		},
 	}}}
 	if diff := cmp.Diff(want, spec, compare, cmpopts.EquateEmpty()); diff != "" {

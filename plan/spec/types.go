@@ -136,6 +136,7 @@ type Check struct {
 // Failover is how roles change.
 type Failover struct {
 	Handlers    Handlers
+	Recover     Recover
 	SyncTimeout time.Duration // ceiling of every wait for the last data
 	Gateway     netip.Addr    // invalid when unset
 	Durability  Durability
@@ -150,6 +151,16 @@ const (
 	// HandlersNode are hapair-node, a program that hapair puts on the hosts. They
 	// take keepalived 2.0.
 	HandlersNode Handlers = "node"
+)
+
+// Recover is who brings a Redis or keepalived back that died.
+type Recover string
+
+const (
+	// RecoverAuto: systemd starts it again, and the handlers decide what it may be.
+	RecoverAuto Recover = "auto"
+	// RecoverManual: a person does, with `hapair recover`.
+	RecoverManual Recover = "manual"
 )
 
 // Durability is what a primary does while it has no replica.
