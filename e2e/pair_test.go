@@ -125,7 +125,7 @@ func newPair(t testing.TB, name, spec string, others ...string) *testPair {
 	return p
 }
 
-var handlers = flag.String("handlers", "", "the handlers of every pair, in place of the example's")
+var handlers = flag.String("handlers", "", "the handlers of every pair, in place of the example's: node, scripts")
 
 // quickstart is the text of the example.
 func quickstart(t testing.TB) string {
@@ -135,9 +135,14 @@ func quickstart(t testing.TB) string {
 		t.Fatal(err)
 	}
 	if *handlers != "" {
-		return edited(t, string(text), `handlers     = "scripts"`, fmt.Sprintf("handlers     = %q", *handlers))
+		return withHandlers(t, string(text), *handlers)
 	}
 	return string(text)
+}
+
+// withHandlers is a spec with other handlers.
+func withHandlers(t testing.TB, spec, handlers string) string {
+	return edited(t, spec, "  failover {", fmt.Sprintf("  failover {\n    handlers = %q", handlers))
 }
 
 // edited is text with each old replaced by the new that follows it; old is

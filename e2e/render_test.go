@@ -29,6 +29,7 @@ func TestRendered(t *testing.T) {
 	n := 0
 	for name, change := range map[string]func(*templates.Host){
 		"plain": func(h *templates.Host) {},
+		"node":  func(h *templates.Host) { h.Failover.Handlers, h.Failover.Restart = "node", true },
 		"as documented": func(h *templates.Host) {
 			h.Keepalived.Unicast = false
 			h.Keepalived.AdvertInterval = time.Second
@@ -152,13 +153,14 @@ func renderedHost() templates.Host {
 		Keepalived: templates.Keepalived{
 			RouterID:       51,
 			Priority:       240,
+			PeerPriority:   239,
 			NoPreempt:      true,
 			AdvertInterval: 100 * time.Millisecond,
 			Unicast:        true,
 			SyslogFacility: "local0",
 		},
 		Check:    templates.Check{Interval: 200 * time.Millisecond, Timeout: time.Second, Retries: 1, RetryDelay: 100 * time.Millisecond},
-		Failover: templates.Failover{SyncTimeout: 10 * time.Second, Durability: "balanced"},
+		Failover: templates.Failover{SyncTimeout: 10 * time.Second, Durability: "balanced", Handlers: "scripts"},
 	}
 }
 

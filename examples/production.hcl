@@ -106,7 +106,6 @@ pair "cache" {
   # The gateway tells a host that lost its peer from one that lost its network:
   # the latter fences itself.
   failover {
-    handlers     = "scripts"
     sync_timeout = "10s"
     gateway      = "10.20.30.1"
     durability   = "balanced"

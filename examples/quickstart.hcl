@@ -62,7 +62,6 @@ pair "quickstart" {
   }
 
   failover {
-    handlers     = "scripts"
     sync_timeout = "10s"
   }
 }

@@ -83,8 +83,8 @@ func (h Host) check() error {
 	case "scripts":
 	case handlersNode:
 		need(TrackFile, "handlers = \"node\"")
-		if top := max(k.Priority, k.PeerPriority) + 2*v.ClaimStep(); top > 254 {
-			refuse("priorities %d and %d: with handlers = \"node\" a promotion adds up to %d to one, and VRRP knows up to 254", k.Priority, k.PeerPriority, 2*v.ClaimStep())
+		if v.Priority() < 1 {
+			refuse("priorities %d and %d: with handlers = \"node\" a promotion adds to one what lies between them, and VRRP knows 1 to 254: have them closer together", k.Priority, k.PeerPriority)
 		}
 	default:
 		refuse("handlers %q: scripts and node are known", h.Failover.Handlers)

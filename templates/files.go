@@ -211,12 +211,25 @@ type view struct{ Host }
 // IsNode: the hooks run hapair-node.
 func (v view) IsNode() bool { return v.Failover.Handlers == handlersNode }
 
-// ClaimStep is what one step of a claim adds to the priority: more than lies
-// between the two hosts.
-func (v view) ClaimStep() int {
+// Claim is what the newest promotion adds to its host's priority: more than lies
+// between the two hosts, whichever is the higher.
+func (v view) Claim() int {
+	const usual = 14
 	d := v.Keepalived.Priority - v.Keepalived.PeerPriority
-	return max(d, -d) + 1
+	return max(usual, d+1, -d+1)
 }
+
+// Priority is the spec's, but for the room that a claim takes.
+func (v view) Priority() int {
+	if !v.IsNode() {
+		return v.Keepalived.Priority
+	}
+	over := max(v.Keepalived.Priority, v.Keepalived.PeerPriority) + v.Claim() - maxPriority
+	return v.Keepalived.Priority - max(0, over)
+}
+
+// maxPriority of a router that does not own the address (RFC 5798, 5.2.4).
+const maxPriority = 254
 
 // VIP is the address whose place tells where the pair's VIPs are.
 func (v view) VIP() string { return v.VIPs[0].Addr().String() }

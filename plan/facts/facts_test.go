@@ -2,7 +2,9 @@ package facts
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -243,6 +245,7 @@ func TestObserve(t *testing.T) {
 			t.Errorf("%s: %+v with %q, want %+v", name, got, content, want)
 		}
 	}
+	same(t, "sum of the large file", h.Paths[in("large")].SHA256, fmt.Sprintf("%x", sha256.Sum256([]byte(strings.Repeat("x", MaxContent+1)))))
 	if _, there := h.Paths[in("missing")]; there {
 		t.Error("a missing file is there")
 	}

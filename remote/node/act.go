@@ -28,7 +28,7 @@ func (h *hook) act(ctx context.Context, a Action) error {
 		if err := h.fence(ctx, h.me, a.Rank); err != nil {
 			return err
 		}
-		return h.setMark(markClaim, "0")
+		return h.setMark(markClaim, strconv.Itoa(claimNone))
 	case FencePeer:
 		return h.fence(ctx, h.peer, a.Rank)
 	case Promote:
@@ -37,7 +37,7 @@ func (h *hook) act(ctx context.Context, a Action) error {
 		return h.aside(ctx)
 	case Follow:
 		h.unmark(markSynced)
-		if err := h.setMark(markClaim, "0"); err != nil {
+		if err := h.setMark(markClaim, strconv.Itoa(claimNone)); err != nil {
 			return err
 		}
 		return h.me.do(ctx, []any{"SLAVEOF", h.Peer.String(), h.Port})

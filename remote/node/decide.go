@@ -1,6 +1,9 @@
 package node
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Decide says what to do about what was seen.
 func Decide(c Config, s Seen) Decision {
@@ -34,7 +37,10 @@ type decider struct {
 
 func (d *decider) do(actions ...Action) { d.Actions = append(d.Actions, actions...) }
 
-func (d *decider) because(format string, args ...any) { d.Why = fmt.Sprintf(format, args...) }
+// because says why, and calls the peer by its name.
+func (d *decider) because(format string, args ...any) {
+	d.Why = strings.ReplaceAll(fmt.Sprintf(format, args...), "the peer", d.PeerName)
+}
 
 // wait looks again soon, for as long as the hook has time, and holds then.
 func (d *decider) wait(format string, args ...any) {
@@ -218,8 +224,8 @@ func (d *decider) lead() {
 	if floor := d.floor(); d.Me.Floor != floor {
 		d.do(Action{Do: Floor, N: floor})
 	}
-	if d.Me.Online > 0 && d.Claim != claimLeads {
-		d.do(Action{Do: Claim, N: claimLeads})
+	if d.Me.Online > 0 && d.Claim != claimNone {
+		d.do(Action{Do: Claim, N: claimNone})
 	}
 	if d.Gated {
 		d.do(Action{Do: OpenGate})
@@ -363,7 +369,7 @@ func (d *decider) drain() {
 		d.do(Action{Do: MarkLetGo}, Action{Do: BlockMe})
 		d.Again = true
 	case d.Peer.Offset >= d.Me.Offset:
-		d.because("handed over at offset %d", d.Me.Offset)
+		d.because("handed over to the peer at offset %d", d.Me.Offset)
 		r := rank(d.Me.Rank.Epoch(), inSync)
 		d.do(Action{Do: RankPeer, Rank: r})
 		d.fence(r)
@@ -412,7 +418,7 @@ func (d *decider) follow() {
 // noteSync: once the link is up and the sync is done, this data is of the
 // peer's epoch.
 func (d *decider) noteSync() {
-	d.because("in sync with the peer")
+	d.because("in sync with the peer, epoch %d", d.Peer.Rank.Epoch())
 	// After a full sync the stream begins up to a second later: when the primary
 	// has heard that the copy is in place.
 	if !d.Me.Linked || d.Me.Syncing || d.Peer.Online == 0 {

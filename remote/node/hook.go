@@ -114,11 +114,13 @@ func (h *hook) carryOut(ctx context.Context, d Decision) error {
 // tell logs a decision: what was seen, what was decided and why, what became of
 // it, how long it took.
 func (h *hook) tell(s Seen, d Decision, took time.Duration, err error) {
-	l, did := info, make([]string, len(d.Actions))
+	l, msg, did := info, d.Why, make([]string, len(d.Actions))
 	for i, a := range d.Actions {
 		did[i] = a.String()
 		switch a.Do {
-		case Promote, FenceMe, FencePeer, Follow, SetAside:
+		case Promote:
+			l, msg = notice, fmt.Sprintf("promoted to primary, epoch %d: %s", a.Rank.Epoch(), d.Why)
+		case FenceMe, FencePeer, Follow, SetAside:
 			l = notice
 		}
 	}
@@ -133,7 +135,7 @@ func (h *hook) tell(s Seen, d Decision, took time.Duration, err error) {
 	if err != nil {
 		fields = append(fields, fmt.Sprintf("failed=%q", err))
 	}
-	h.log(l, d.Why, fields...)
+	h.log(l, msg, fields...)
 }
 
 func yesNo(b bool) string {

@@ -21,7 +21,8 @@ import (
 // host is this host, with what hooks leave for each other on it.
 type host struct {
 	*Settings
-	by string // which hook this is, for the log
+	by     string   // which hook this is, for the log
+	locked *os.File // for as long as it is open
 }
 
 func (h *host) mark(name string) string { return filepath.Join(h.Run, name) }
@@ -110,13 +111,11 @@ func (h *host) lock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if ctx.Done() == nil {
-		return errors.New("node: a lock is waited for with a limit")
-	}
 	got := make(chan error, 1)
 	go func() { got <- flock(f) }()
 	select {
 	case err := <-got:
+		h.locked = f // or it would be closed once nobody knows it
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("another hook is at work: %w", context.Cause(ctx))
@@ -126,7 +125,11 @@ func (h *host) lock(ctx context.Context) error {
 // tryLock takes the lock if nobody has it.
 func (h *host) tryLock() bool {
 	f, err := os.OpenFile(h.mark(markRunning), os.O_CREATE|os.O_RDWR, 0o644)
-	return err == nil && syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+	if err != nil || syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return false
+	}
+	h.locked = f
+	return true
 }
 
 func flock(f *os.File) error {

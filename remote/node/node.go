@@ -113,14 +113,14 @@ type Marks struct {
 // partition has had it since it was promoted; the one that was promoted then has
 // not.
 const (
-	claimNone   = iota // it is no primary
-	claimLeads         // it has had a replica in sync since it was promoted
-	claimNewest        // it has not
+	claimNone   = iota // it is no primary, or has had a replica in sync since it was promoted
+	claimNewest        // it has had none
 )
 
 // Config is what the spec says of the pair.
 type Config struct {
 	SelfAddr, PeerAddr string
+	PeerName           string // for whoever reads why
 	// Paired: a primary that has a replica takes no writes without one, until it
 	// is sure that the network is there. Strict: nor then.
 	Paired, Strict bool

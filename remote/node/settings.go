@@ -82,6 +82,7 @@ func (s *Settings) config() Config {
 	return Config{
 		SelfAddr:   s.Self.String(),
 		PeerAddr:   s.Peer.String(),
+		PeerName:   s.PeerName,
 		Paired:     s.Durability == "balanced" && s.Gateway.IsValid(),
 		Strict:     s.Durability == "strict",
 		StaleAfter: time.Duration(s.StaleAfter),

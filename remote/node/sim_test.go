@@ -75,7 +75,7 @@ type simHook struct {
 // syncTimeout of the hooks, in the world's time.
 const syncTimeout = 10 * time.Second
 
-var config = Config{StaleAfter: 5 * time.Second}
+var config = Config{PeerName: "the peer", StaleAfter: 5 * time.Second}
 
 func newWorld(decide func(Config, Seen) Decision, draw func(string, int) int, fatal func(string, ...any)) *world {
 	w := &world{draw: draw, fatal: fatal, decide: decide, led: map[int]string{}, acked: map[int]time.Duration{}}
