@@ -58,6 +58,7 @@ const (
 	redisAuth      = "file:/usr/local/redis/conf/auth"
 	keepalivedConf = "file:/usr/local/keepalived/etc/keepalived/keepalived.conf"
 	pairConf       = "file:/usr/local/keepalived/etc/keepalived/scripts/pair.conf"
+	pairJSON       = "file:/usr/local/keepalived/etc/keepalived/scripts/pair.json"
 	redisService   = "service:hapair-quickstart-redis.service"
 	vrrpService    = "service:hapair-quickstart-keepalived.service"
 	guardService   = "service:hapair-quickstart-guard.service"
@@ -112,7 +113,7 @@ func TestChanges(t *testing.T) {
 		{
 			name:      "the advert interval",
 			edit:      []string{`advert_interval   = "100ms"`, `advert_interval   = "200ms"`},
-			changes:   onBoth("update "+keepalivedConf, "update "+pairConf),
+			changes:   onBoth("update "+keepalivedConf, "update "+pairJSON),
 			restarted: []string{"replica keepalived"},
 			steps:     []string{"primary: reload keepalived", "replica: become a replica in sync"},
 		},
@@ -126,20 +127,20 @@ func TestChanges(t *testing.T) {
 		{
 			name:    "the check's patience", // the check reads it anew each time
 			edit:    []string{`retry_delay = "100ms"`, `retry_delay = "150ms"`},
-			changes: onBoth("update " + pairConf),
+			changes: onBoth("update " + pairJSON),
 		},
 		{
 			name: "a password",
 			edit: []string{`pair "quickstart" {`, "variable \"secret\" {\n  type = string\n  sensitive = true\n}\n\npair \"quickstart\" {",
 				"  redis {", "  redis {\n    password = var.secret"},
-			changes:   onBoth("update "+pairConf, "create "+redisAuth, "update "+redisConf, "update "+redisService, "update "+vrrpService),
+			changes:   onBoth("update "+pairConf, "update "+pairJSON, "create "+redisAuth, "update "+redisConf, "update "+redisService, "update "+vrrpService),
 			restarted: []string{"primary keepalived", "primary redis", "replica keepalived", "replica redis"},
 			steps:     []string{"replica: stop keepalived", "primary: stop Redis", "primary: become MASTER and primary", "replica: become a replica in sync"},
 		},
 		{
 			name:      "a file that leaves",
 			edit:      []string{"\n    password = var.secret", ""},
-			changes:   onBoth("update "+pairConf, "delete "+redisAuth, "update "+redisConf, "update "+redisService, "update "+vrrpService),
+			changes:   onBoth("update "+pairConf, "update "+pairJSON, "delete "+redisAuth, "update "+redisConf, "update "+redisService, "update "+vrrpService),
 			restarted: []string{"primary keepalived", "primary redis", "replica keepalived", "replica redis"},
 			steps:     []string{"replica: stop keepalived", "primary: stop Redis", "primary: become MASTER and primary", "replica: become a replica in sync"},
 		},

@@ -127,15 +127,21 @@ func newPair(t testing.TB, name, spec string, others ...string) *testPair {
 
 var handlers = flag.String("handlers", "", "the handlers of every pair, in place of the example's: node, scripts")
 
-// quickstart is the text of the example.
+// quickstart is the text of the example, for the handlers that are asked for.
 func quickstart(t testing.TB) string {
+	t.Helper()
+	if *handlers != "" {
+		return withHandlers(t, exampleQuickstart(t), *handlers)
+	}
+	return exampleQuickstart(t)
+}
+
+// exampleQuickstart is the text of the example.
+func exampleQuickstart(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile("../examples/quickstart.hcl")
 	if err != nil {
 		t.Fatal(err)
-	}
-	if *handlers != "" {
-		return withHandlers(t, string(text), *handlers)
 	}
 	return string(text)
 }

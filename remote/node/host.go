@@ -85,7 +85,7 @@ const (
 	markDown      = "redis-down" // keepalived tracks it: anything but 0 is VRRP FAULT
 	markClaim     = "claim"      // keepalived tracks it: what a promotion adds to the priority
 	markDenied    = "denied"
-	markRunning   = "lock"
+	markLock      = "lock"
 )
 
 func (h *host) marks() Marks {
@@ -102,33 +102,36 @@ func (h *host) marks() Marks {
 	}
 }
 
+// lockEvery is how often the lock is tried while another hook has it. Waiting in
+// the kernel could not be given up.
+const lockEvery = 2 * time.Millisecond
+
 // lock waits until no other hook is at work. It lasts as long as this process.
 func (h *host) lock(ctx context.Context) error {
 	if err := os.MkdirAll(h.Run, 0o755); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(h.mark(markRunning), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return err
+	for !h.tryLock() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another hook is at work: %w", context.Cause(ctx))
+		case <-time.After(lockEvery):
+		}
 	}
-	got := make(chan error, 1)
-	go func() { got <- flock(f) }()
-	select {
-	case err := <-got:
-		h.locked = f // or it would be closed once nobody knows it
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("another hook is at work: %w", context.Cause(ctx))
-	}
+	return nil
 }
 
 // tryLock takes the lock if nobody has it.
 func (h *host) tryLock() bool {
-	f, err := os.OpenFile(h.mark(markRunning), os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil || syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+	f, err := os.OpenFile(h.mark(markLock), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
 		return false
 	}
-	h.locked = f
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		f.Close()
+		return false
+	}
+	h.locked = f // or it would be closed once nobody knows it
 	return true
 }
 
@@ -289,11 +292,26 @@ func (h *host) setAside(ctx context.Context, r Rank) (into string, err error) {
 	if err != nil {
 		return "", err
 	}
-	copies, _ := filepath.Glob(filepath.Join(aside, "2*"))
-	for _, old := range copies[:max(0, len(copies)-keepAside)] {
-		_ = os.RemoveAll(old) // only room is lost
+	return into, forgetOld(aside)
+}
+
+// forgetOld removes all copies but the newest.
+func forgetOld(aside string) error {
+	entries, err := os.ReadDir(aside)
+	if err != nil {
+		return err
 	}
-	return into, nil
+	var copies []fs.FileInfo
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && e.IsDir() {
+			copies = append(copies, info)
+		}
+	}
+	slices.SortFunc(copies, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	for _, old := range copies[:max(0, len(copies)-keepAside)] {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(aside, old.Name())))
+	}
+	return err
 }
 
 // systemctl tells systemd, and does not wait for more than that.
