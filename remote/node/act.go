@@ -51,7 +51,7 @@ func (h *hook) act(ctx context.Context, a Action) error {
 	case Claim:
 		return h.setMark(markClaim, strconv.Itoa(a.N))
 	case OpenGate, CloseGate:
-		return h.gate(ctx, a.Do == CloseGate)
+		return h.gate(a.Do == CloseGate)
 	case LetClientsGo:
 		return h.me.letClientsGo(ctx, h.CanKillType)
 	case KillRedis:
@@ -191,7 +191,7 @@ func (h *hook) hold(ctx context.Context, why string) error {
 	if line(h.mark(markHold)) == why {
 		return nil
 	}
-	if err := h.gate(ctx, true); err != nil {
+	if err := h.gate(true); err != nil {
 		return err
 	}
 	h.log(warning, "holding: "+why)
@@ -201,7 +201,7 @@ func (h *hook) hold(ctx context.Context, why string) error {
 // kill ends a Redis that hangs, and with it its clients' connections, while these
 // can still be told. A large process takes a while to go.
 func (h *hook) kill(ctx context.Context) error {
-	if err := h.gate(ctx, true); err != nil {
+	if err := h.gate(true); err != nil {
 		return err
 	}
 	if err := systemctl(ctx, "kill", "--signal=KILL", h.RedisUnit); err != nil {

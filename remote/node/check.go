@@ -131,7 +131,7 @@ func (h *hook) unwell(ctx context.Context, me Redis) {
 		}
 	case Sick:
 		if !h.marked(markGate) {
-			_ = h.gate(ctx, true)
+			_ = h.gate(true)
 			_ = h.me.letClientsGo(ctx, h.CanKillType)
 		}
 	}

@@ -160,26 +160,6 @@ func (h *host) dropVIPs(ctx context.Context) {
 	}
 }
 
-// gate opens or closes the way to Redis for whoever comes through the VIP.
-func (h *host) gate(ctx context.Context, closed bool) error {
-	if closed {
-		if err := h.setMark(markGate, ""); err != nil {
-			return err
-		}
-		// Where there is no nft, a client may come back, and then waits in silence
-		// once the VIP has left.
-		_ = exec.CommandContext(ctx, "nft", "add element inet "+h.Guard+" gate { "+strconv.Itoa(h.Port)+" }").Run()
-		return nil
-	}
-	if err := exec.CommandContext(ctx, "nft", "flush set inet "+h.Guard+" gate").Run(); err != nil {
-		if exec.CommandContext(ctx, "nft", "list set inet "+h.Guard+" gate").Run() == nil {
-			return fmt.Errorf("nft does not open the gate to the VIP: %w", err)
-		}
-	}
-	h.unmark(markGate)
-	return nil
-}
-
 // account is the owner of Redis' files.
 func (h *host) account() (uid, gid int, err error) {
 	u, err := user.Lookup(h.User)

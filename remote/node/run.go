@@ -203,7 +203,7 @@ func (h *hook) afterStop(ctx context.Context) error {
 func (h *host) redisDown(ctx context.Context) error {
 	err := h.setMark(markDown, "1")
 	h.unmark(markSynced)
-	err = errors.Join(err, h.setMark(markClaim, strconv.Itoa(claimNone)), h.gate(ctx, true))
+	err = errors.Join(err, h.setMark(markClaim, strconv.Itoa(claimNone)), h.gate(true))
 	h.log(notice, "Redis has ended: "+os.Getenv("SERVICE_RESULT")+" "+os.Getenv("EXIT_STATUS"), "vip="+yesNo(h.hasVIP()))
 	return err
 }
