@@ -16,10 +16,6 @@ import (
 	"time"
 
 	"al.essio.dev/pkg/shellescape"
-
-	"hapair/remote/node"
-
-	"hapair/remote/redisctl"
 )
 
 //go:embed *.tmpl units hooks
@@ -28,8 +24,9 @@ var sources embed.FS
 var parsed = template.Must(template.New("").
 	Option("missingkey=error").
 	Funcs(template.FuncMap{
+		"json":    toJSON,
 		"quote":   func(v any) string { return shellescape.Quote(fmt.Sprint(v)) },
-		"arg":     redisctl.QuoteArg,
+		"arg":     quoteArg,
 		"seconds": seconds,
 		"whole":   wholeSeconds,
 		"dir":     path.Dir,
@@ -83,6 +80,9 @@ func Files(h Host) ([]File, error) {
 		{"keepalived.service.tmpl", unit(h.KeepalivedUnit(), AffectsUnits)},
 		{"guard.service.tmpl", unit(h.GuardUnit(), AffectsUnits)},
 	}
+	if v.IsNode() {
+		rendered = append(rendered, rendering{"pair.json.tmpl", shared(h.NodeSettings())})
+	}
 	if h.Redis.Password != "" {
 		auth := shared(h.RedisAuth())
 		auth.Sensitive = true
@@ -105,15 +105,10 @@ func Files(h Host) ([]File, error) {
 		f.Content = content
 		files = append(files, f)
 	}
-	if v.IsNode() {
-		settings := shared(h.NodeSettings())
-		settings.Content = v.settings()
-		files = append(files, settings)
-		if h.Program != nil {
-			program := root(h.HookProgram(), 0o750, AffectsNothing)
-			program.Content, program.Program = h.Program, true
-			files = append(files, program)
-		}
+	if v.IsNode() && h.Program != nil {
+		program := root(h.HookProgram(), 0o750, AffectsNothing)
+		program.Content, program.Program = h.Program, true
+		files = append(files, program)
 	}
 	slices.SortFunc(files, func(a, b File) int { return cmp.Compare(a.Path, b.Path) })
 	return files, nil
@@ -135,30 +130,6 @@ func (v view) hooks() map[string][]byte {
 		all[name] = fmt.Appendf(nil, "#!/bin/sh\nexec %s %s \"$@\"\n", shellescape.Quote(v.HookProgram()), verb)
 	}
 	return all
-}
-
-// settings are what hapair-node reads.
-func (v view) settings() []byte {
-	s := node.Settings{
-		Pair: v.Pair, Name: v.Self.Name, PeerName: v.Peer.Name, Self: v.Self.Address, Peer: v.Peer.Address,
-		VIPs: v.VIPs, Interface: v.Interface, Port: v.Redis.Port, Guard: v.GuardTable(),
-		Data: v.RedisData(), DataFiles: strings.Fields(v.DataFiles()), RankFile: v.RankFile(), User: v.User, Group: v.Group,
-		Run: v.Run(), StateLog: v.StateLog(),
-		RedisUnit: v.RedisUnit(), RedisPID: v.RedisPID(), KeepalivedUnit: v.KeepalivedUnit(), KeepalivedPIDs: []string{v.KeepalivedPID(), v.VRRPPID()},
-		SyncTimeout:   node.Duration(v.Failover.SyncTimeout),
-		HandedTimeout: node.Duration(v.HandedTimeout()), FollowTimeout: node.Duration(v.FollowTimeout()),
-		StaleAfter: node.Duration(v.StaleLimit()), Gateway: v.Failover.Gateway, Durability: v.Failover.Durability,
-		CanPause: v.CanPauseWrites(), CanKillType: v.CanKillType(),
-	}
-	if v.Redis.Password != "" {
-		s.Auth = v.RedisAuth()
-	}
-	s.Check.Timeout, s.Check.Retries, s.Check.RetryDelay = node.Duration(v.Check.Timeout), v.Check.Retries, node.Duration(v.Check.RetryDelay)
-	text, err := json.MarshalIndent(s, "", "\t")
-	if err != nil {
-		panic(err) // plain data
-	}
-	return append(text, '\n')
 }
 
 // scripts are the shell files that are the same on every host, by name.
@@ -254,7 +225,10 @@ func (v view) Gateway() string {
 }
 
 // DataFiles are the names, in Redis' folder, that show that it has data.
-func (v view) DataFiles() string {
+func (v view) DataFiles() string { return strings.Join(v.DataFileNames(), " ") }
+
+// DataFileNames are the same, apart.
+func (v view) DataFileNames() []string {
 	names := []string{
 		v.directive("dbfilename", "dump.rdb"),
 		v.directive("appendfilename", "appendonly.aof"),
@@ -262,14 +236,14 @@ func (v view) DataFiles() string {
 	if known, _ := KnownDirective(v.Redis.Product, v.Redis.Version, "appenddirname"); known {
 		names[1] = v.directive("appenddirname", "appendonlydir")
 	}
-	return strings.Join(names, " ")
+	return names
 }
 
 // directive is the spec's value of a directive, or what it is otherwise.
 func (v view) directive(name, otherwise string) string {
 	for _, d := range v.Redis.Config {
 		if canonical(d.Name) == name {
-			if args, err := redisctl.SplitArgs(d.Value); err == nil && len(args) == 1 {
+			if args, err := splitArgs(d.Value); err == nil && len(args) == 1 {
 				otherwise = args[0]
 			}
 		}
@@ -402,6 +376,12 @@ func (v view) vipsOf(is6 bool) (vips []netip.Prefix) {
 		}
 	}
 	return vips
+}
+
+// toJSON writes a plain value.
+func toJSON(v any) (string, error) {
+	text, err := json.Marshal(v)
+	return string(text), err
 }
 
 // seconds writes a duration as the programs read it: "10", "0.2".

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"hapair/remote/redisctl"
 )
 
 // The folder redisconf tells how these were made.
@@ -116,7 +114,7 @@ func CheckDirective(product Product, version Version, d Directive) error {
 			return fmt.Errorf("redis.conf: %s is gone since %s %s; this is %s", d.Name, product, h.until, version)
 		}
 	}
-	args, err := redisctl.SplitArgs(d.Value)
+	args, err := splitArgs(d.Value)
 	if err != nil {
 		return fmt.Errorf("redis.conf: value of %s: %w", d.Name, err)
 	}
@@ -170,7 +168,7 @@ func (v view) FromPair() []Directive {
 		{"pidfile", v.RedisPID()},
 		{"port", strconv.Itoa(v.Redis.Port)},
 		{"dir", v.RedisData()},
-		{"logfile", redisctl.QuoteArg(v.RedisLog())},
+		{"logfile", quoteArg(v.RedisLog())},
 		{"tcp-keepalive", "60"},
 		// A long script is BUSY, which is alive, before the check takes it for a
 		// hang.
@@ -189,8 +187,8 @@ func (v view) FromPair() []Directive {
 	}
 	if v.Redis.Password != "" {
 		pair = append(pair,
-			Directive{"masterauth", redisctl.QuoteArg(v.Redis.Password)},
-			Directive{"requirepass", redisctl.QuoteArg(v.Redis.Password)})
+			Directive{"masterauth", quoteArg(v.Redis.Password)},
+			Directive{"requirepass", quoteArg(v.Redis.Password)})
 	} else {
 		// Clients come from other hosts; who may is the firewall's to say.
 		pair = append(pair, Directive{"protected-mode", "no"})

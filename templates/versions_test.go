@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"hapair/remote/redisctl"
 )
 
 func TestParseVersion(t *testing.T) {
@@ -210,7 +208,7 @@ func TestDistributed(t *testing.T) {
 			if known, since := KnownDirective(Product(product), v, name); !known {
 				t.Errorf("%s: %s %s has no %s (since %s)", file, product, v, name, since)
 			}
-			if args, err := redisctl.SplitArgs(value); err != nil || len(args) == 0 {
+			if args, err := splitArgs(value); err != nil || len(args) == 0 {
 				t.Errorf("%s: %s: arguments %q, %v", file, line, args, err)
 			}
 		}
@@ -220,9 +218,9 @@ func TestDistributed(t *testing.T) {
 func TestQuoteArg(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := string(rapid.SliceOf(rapid.Byte()).Draw(t, "text"))
-		args, err := redisctl.SplitArgs("first " + redisctl.QuoteArg(text) + " last")
+		args, err := splitArgs("first " + quoteArg(text) + " last")
 		if want := []string{"first", text, "last"}; err != nil || !slices.Equal(args, want) {
-			t.Fatalf("%q is read as %q, %v", redisctl.QuoteArg(text), args, err)
+			t.Fatalf("%q is read as %q, %v", quoteArg(text), args, err)
 		}
 	})
 }

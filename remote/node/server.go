@@ -212,7 +212,7 @@ func (s *server) letClientsGo(ctx context.Context, byType bool) error {
 }
 
 // password reads the file that redis-cli is fed with, too: AUTH and the password,
-// as Redis quotes it.
+// quoted as hapair quotes it, which is as Go does, or not at all.
 func password(path string) (string, error) {
 	if path == "" {
 		return "", nil
@@ -221,9 +221,14 @@ func password(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	args, err := redisctl.SplitArgs(strings.TrimSpace(string(text)))
-	if err != nil || len(args) != 2 || args[0] != "AUTH" {
+	arg, ok := strings.CutPrefix(strings.TrimRight(string(text), "\n"), "AUTH ")
+	if strings.HasPrefix(arg, `"`) {
+		arg, err = strconv.Unquote(arg)
+	} else if strings.Contains(arg, " ") {
+		ok = false
+	}
+	if err != nil || !ok || arg == "" {
 		return "", fmt.Errorf("%s does not hold AUTH and one password", path)
 	}
-	return args[1], nil
+	return arg, nil
 }

@@ -1,4 +1,4 @@
-package redisctl
+package templates
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// QuoteArg writes text as one argument of redis.conf or of redis-cli's input.
-func QuoteArg(text string) string {
+// quoteArg writes text as one argument of redis.conf or of redis-cli's input.
+func quoteArg(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for i := range len(text) {
@@ -26,9 +26,9 @@ func QuoteArg(text string) string {
 	return b.String()
 }
 
-// SplitArgs reads the arguments of one line as Redis does (sdssplitargs): apart
+// splitArgs reads the arguments of one line as Redis does (sdssplitargs): apart
 // by blanks, "…" with escapes, '…' with \' only.
-func SplitArgs(line string) ([]string, error) {
+func splitArgs(line string) ([]string, error) {
 	if strings.ContainsAny(line, "\x00\r\n") {
 		return nil, errors.New("a directive is one line, without zero bytes")
 	}
