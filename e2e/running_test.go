@@ -58,6 +58,7 @@ func TestLifecycle(t *testing.T) {
 
 	p.hapair("switchover").exits(0)
 	stands("a")
+	p.hapair("events", "--lines", "100").exits(0).says("promoted to primary, epoch ", "handed over to a", "Entering MASTER STATE", "Started hapair-quickstart-redis.service")
 	twice("switchover", "--to", "b")
 	stands("b")
 

@@ -36,6 +36,7 @@ func TestFlags(t *testing.T) {
 		"plan":     func() *cobra.Command { return newCmdPlan(a, func(o *planOptions) error { return record(*o) }) },
 		"apply":    func() *cobra.Command { return newCmdApply(a, func(o *applyOptions) error { return record(*o) }) },
 		"status":   func() *cobra.Command { return newCmdStatus(a, func(o *statusOptions) error { return record(*o) }) },
+		"events":   func() *cobra.Command { return newCmdEvents(a, func(o *eventsOptions) error { return record(*o) }) },
 		"start":    func() *cobra.Command { return newCmdStart(a, func(o *lifecycleOptions) error { return record(*o) }) },
 		"stop":     func() *cobra.Command { return newCmdStop(a, func(o *lifecycleOptions) error { return record(*o) }) },
 		"switchover": func() *cobra.Command {
@@ -66,6 +67,8 @@ func TestFlags(t *testing.T) {
 		"apply --json":                             applyOptions{lockOptions: waits, json: true},
 		"status -w --json":                         statusOptions{watch: true, json: true},
 		"start --host b":                           lifecycleOptions{lockOptions: waits, host: "b"},
+		"events":                                   eventsOptions{lines: 20},
+		"events -F -n 5 --json":                    eventsOptions{follow: true, lines: 5, json: true},
 		"stop":                                     lifecycleOptions{lockOptions: waits},
 		"switchover --to b":                        lifecycleOptions{lockOptions: waits, host: "b"},
 		"stop --lock-timeout 5m":                   lifecycleOptions{lockOptions: lockOptions{5 * time.Minute}},

@@ -59,7 +59,7 @@ change, makes it so, and proves by drills that failover works.`,
 	root.AddCommand(
 		newCmdInit(a, nil), newCmdValidate(a, nil), newCmdFmt(a, nil), newCmdRender(a, nil),
 		newCmdPlan(a, nil), newCmdApply(a, nil),
-		newCmdStatus(a, nil), newCmdStart(a, nil), newCmdStop(a, nil), newCmdRecover(a, nil), newCmdSwitchover(a, nil), newCmdPromote(a, nil), newCmdUnlock(a, nil), newCmdDrill(a, nil),
+		newCmdStatus(a, nil), newCmdEvents(a, nil), newCmdStart(a, nil), newCmdStop(a, nil), newCmdRecover(a, nil), newCmdSwitchover(a, nil), newCmdPromote(a, nil), newCmdUnlock(a, nil), newCmdDrill(a, nil),
 		newCmdLab(a), newCmdVersion(a),
 	)
 	root.InitDefaultCompletionCmd()

@@ -326,6 +326,13 @@ func (j *JSON) Status(pairs []PairStatus) {
 // WatchStatus implements View: one object a line for each look.
 func (j *JSON) WatchStatus() (func([]PairStatus), func()) { return j.Status, func() {} }
 
+// Timeline implements View: one object a line for each.
+func (j *JSON) Timeline(happened []pair.Happening) {
+	for _, h := range happened {
+		j.line("info", "event", h.String(), h)
+	}
+}
+
 // Drill implements View.
 func (j *JSON) Drill([2]string) (drill.Events, func()) { return &jsonDrill{j: j}, func() {} }
 

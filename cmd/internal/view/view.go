@@ -50,6 +50,8 @@ type View interface {
 	Status(pairs []PairStatus)
 	// WatchStatus shows it again and again, in one place where it can.
 	WatchStatus() (show func([]PairStatus), done func())
+	// Timeline shows what has happened on both hosts.
+	Timeline(happened []pair.Happening)
 	// Drill shows drills as they go, until done is called.
 	Drill(hosts [2]string) (ev drill.Events, done func())
 	// DrillSteps says what drills would do.
