@@ -85,9 +85,11 @@ func (h *hook) block(ctx context.Context, s *server) error {
 		limit := time.Duration(h.SyncTimeout) + 2*time.Second
 		command = []any{"CLIENT", "PAUSE", limit.Milliseconds(), "WRITE"}
 	}
-	err := s.do(ctx, command)
-	s.blocked = err == nil
-	return err
+	if err := s.do(ctx, command); err != nil {
+		return err
+	}
+	s.blocked = s.seen.Rank
+	return nil
 }
 
 func (h *hook) unblock(ctx context.Context, s *server) error {
@@ -95,7 +97,7 @@ func (h *hook) unblock(ctx context.Context, s *server) error {
 	if h.CanPause {
 		command = []any{"CLIENT", "UNPAUSE"}
 	}
-	s.blocked = false
+	s.blocked = 0
 	return s.do(ctx, command)
 }
 
@@ -118,6 +120,7 @@ func (h *hook) fence(ctx context.Context, s *server, r Rank) error {
 	if h.CanPause {
 		commands = append(commands, []any{"CLIENT", "UNPAUSE"})
 	}
+	s.blocked = 0
 	if err := s.do(ctx, commands...); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (h *hook) check(ctx context.Context) bool {
 		switch d := Decide(h.config(), seen); {
 		case seen.Cut && h.tryLock():
 			// The peer is about to be promoted: there is no time for another look.
-			h.tell(seen, d, time.Since(h.began), h.carryOut(ctx, d))
+			h.tell(seen, d, time.Since(h.began), h.carryOut(ctx, d, h.began))
 		case len(d.Actions) > 0, d.Again, ousted && age > oustedFor:
 			h.again()
 		}

@@ -55,11 +55,13 @@ func (h *hook) close() {
 // see looks at both Redis and at this host. A busy primary is looked at first:
 // the peer's offset is never newer than ours seems.
 func (h *hook) see(ctx context.Context) Seen {
-	s := Seen{Me: h.me.look(ctx), Peer: h.peer.look(ctx)}
+	h.me.seen = h.me.look(ctx)
+	h.peer.seen = h.peer.look(ctx)
+	s := Seen{Me: h.me.seen, Peer: h.peer.seen}
 	s.VIP, s.Leaving, s.Kept, s.Marks = h.hasVIP(), h.leaving, h.keptRank(), h.marks()
 	s.Past = time.Since(h.began) > h.limit
 	s.Mine = time.Since(h.began) > turn
-	s.BlockedMe, s.BlockedPeer = h.me.blocked, h.peer.blocked
+	s.BlockedMe, s.BlockedPeer = h.me.isBlocked(), h.peer.isBlocked()
 	s.Cut = h.cut(ctx, s)
 	return s
 }
@@ -82,9 +84,8 @@ func (h *hook) work(ctx context.Context, limit time.Duration) error {
 	for {
 		before := time.Now()
 		seen := h.see(ctx)
-		h.me.seen = seen.Me
 		d := Decide(h.config(), seen)
-		err := h.carryOut(ctx, d)
+		err := h.carryOut(ctx, d, before)
 		if len(d.Actions) > 0 {
 			h.tell(seen, d, time.Since(before), err)
 			nap = firstNap
@@ -101,12 +102,24 @@ func (h *hook) work(ctx context.Context, limit time.Duration) error {
 	}
 }
 
-// carryOut does what was decided, until something does not succeed.
-func (h *hook) carryOut(ctx context.Context, d Decision) error {
+// freshFor is how long after a look began, or after the action before, something is done
+// about what was seen: a process that was stopped for longer, or its host, looks
+// again.
+const freshFor = time.Second
+
+var errStalled = errors.New("this hook stood still, and what it saw is old")
+
+// carryOut does what was decided after a look that began at last, until something
+// does not succeed.
+func (h *hook) carryOut(ctx context.Context, d Decision, last time.Time) error {
 	for _, a := range d.Actions {
+		if time.Since(last) > freshFor {
+			return errStalled
+		}
 		if err := h.act(ctx, a); err != nil {
 			return fmt.Errorf("%v: %w", a.Do, err)
 		}
+		last = time.Now()
 	}
 	return nil
 }

@@ -144,7 +144,7 @@ const (
 	Promote               // to primary, of live rank Rank, which takes no write yet; the marks go
 	SetAside              // a copy of the data that the peer may lack; no room: hold
 	Follow                // the peer; it is not Synced any more
-	KeepRank              // Rank to disk, if Redis is still in the run that was seen, and live
+	KeepRank              // Rank to disk, if Redis is still what was seen, in the same run, and live
 	Floor                 // min-replicas-to-write is N
 	OpenGate              // clients get through to the VIP
 	CloseGate             // they are refused
@@ -193,6 +193,11 @@ func (a Action) String() string {
 		return fmt.Sprintf("%v: %d", a.Do, a.N)
 	}
 	return a.Do.String()
+}
+
+// is reports whether it has the same part in replication.
+func (r Redis) is(as Redis) bool {
+	return r.Primary == as.Primary && r.Follows == as.Follows && r.Linked == as.Linked
 }
 
 func (r Redis) role() string {

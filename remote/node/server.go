@@ -31,7 +31,7 @@ type server struct {
 	client  *redisctl.Client
 	looking bool // a connection may be made
 	reached bool // the last try to connect was accepted
-	blocked bool // its writes, by this process over this connection
+	blocked Rank // the rank of the primary whose writes this hook stopped; 0: none
 	seen    Redis
 }
 
@@ -50,7 +50,7 @@ func (s *server) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if !s.looking {
 		return nil, errSince
 	}
-	s.blocked, s.reached = false, false
+	s.blocked, s.reached = 0, false
 	conn, err := dialTwice(ctx, network, addr)
 	s.reached = err == nil
 	return conn, err
@@ -177,13 +177,25 @@ func (s *server) do(ctx context.Context, commands ...[]any) (err error) {
 	return err
 }
 
-// same reports whether the Redis that was looked at still runs.
+// same is nil while the Redis that was seen still runs, as what it was.
 func (s *server) same(ctx context.Context) error {
-	err := s.do(ctx, []any{"PING"})
-	if errors.Is(err, redisctl.MasterDown) || errors.Is(err, redisctl.Misconf) {
-		return nil
+	now, err := s.ask(ctx)
+	switch {
+	case err != nil && !errors.Is(err, redisctl.MasterDown) && !errors.Is(err, redisctl.Misconf):
+		return err
+	case !now.is(s.seen):
+		return errChanged
 	}
-	return err
+	return nil
+}
+
+// errChanged is why nothing is done about what was seen.
+var errChanged = errors.New("its role or its link changed since it was looked at")
+
+// isBlocked reports whether the writes are stopped of the primary that was seen: by
+// this hook, and it has not been promoted again since.
+func (s *server) isBlocked() bool {
+	return s.blocked != 0 && s.seen.Primary && s.seen.Rank == s.blocked
 }
 
 // letClientsGo ends all clients' connections but this one.

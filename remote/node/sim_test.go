@@ -21,7 +21,8 @@ type world struct {
 	// primary or have the VIP, or a hook is at work that has seen it.
 	parted bool
 	now    time.Duration
-	led    map[int]string        // which host led an epoch, as its disk says
+	led    map[int]string        // which host led an epoch, as its disk says,
+	since  map[int]time.Duration // and since when
 	writes int                   // number of the last one
 	acked  map[int]time.Duration // when each was acknowledged
 	trace  []string
@@ -62,7 +63,9 @@ type simHook struct {
 	me      *Redis // looked at already
 	queue   []Action
 	again   bool
-	blocked [2]bool // me, the peer
+	blocked [2]Rank       // of the primaries whose writes it stopped: me, the peer
+	seen    Redis         // me
+	touched time.Duration // when it looked, or did something, last
 
 	// Both when they were looked at last.
 	looked     time.Duration
@@ -78,7 +81,7 @@ const syncTimeout = 10 * time.Second
 var config = Config{PeerName: "the peer", StaleAfter: 5 * time.Second}
 
 func newWorld(decide func(Config, Seen) Decision, draw func(string, int) int, fatal func(string, ...any)) *world {
-	w := &world{draw: draw, fatal: fatal, decide: decide, led: map[int]string{}, acked: map[int]time.Duration{}}
+	w := &world{draw: draw, fatal: fatal, decide: decide, led: map[int]string{}, since: map[int]time.Duration{}, acked: map[int]time.Duration{}}
 	for i := range w.hosts {
 		w.hosts[i] = &simHost{world: w, name: string(rune('a' + i)), addr: string(rune('1' + i)), broke: -1}
 	}
@@ -209,7 +212,7 @@ func (h *simHost) stopKeepalived() {
 
 // expire ends what ends by itself, once whoever began it is gone.
 func (h *simHost) expire() {
-	if h.paused && (h.hook == nil || !h.hook.blocked[0]) && (h.peer.hook == nil || !h.peer.hook.blocked[1]) {
+	if h.paused && (h.hook == nil || h.hook.blocked[0] == 0) && (h.peer.hook == nil || h.peer.hook.blocked[1] == 0) {
 		h.say("%s: the pause of writes is over", h.name)
 		h.paused = false
 	}
@@ -325,15 +328,19 @@ func (h *simHost) hookStep() {
 	switch {
 	case k == nil:
 	case len(k.queue) > 0:
+		if h.now-k.touched > 4*freshFor { // it looks again; time is coarse here
+			k.queue, k.again = nil, false
+			return
+		}
 		a := k.queue[0]
-		k.queue = k.queue[1:]
+		k.queue, k.touched = k.queue[1:], h.now
 		h.act(k, a)
 		if len(k.queue) == 0 && !k.again {
 			h.end()
 		}
 	case k.me == nil:
 		me := h.look()
-		k.me, k.starts = &me, h.starts
+		k.me, k.starts, k.touched = &me, h.starts, h.now
 	default:
 		k.looked, k.peerStarts, k.peerCut, k.peerKept = h.now, h.peer.starts, h.cut, h.peer.kept
 		peer := Redis{}
@@ -343,9 +350,10 @@ func (h *simHost) hookStep() {
 		s := Seen{
 			VIP: h.vip, Leaving: k.leaving, Me: *k.me, Peer: peer, Kept: h.kept, Marks: h.marks,
 			Past: h.now-k.began > syncTimeout, Mine: h.now-k.began > 2*time.Second,
-			BlockedMe: k.blocked[0], BlockedPeer: k.blocked[1],
+			BlockedMe:   k.blocked[0] != 0 && k.me.Primary && k.me.Rank == k.blocked[0],
+			BlockedPeer: k.blocked[1] != 0 && peer.Primary && peer.Rank == k.blocked[1],
 		}
-		k.me = nil
+		k.seen, k.me = *k.me, nil
 		c := config
 		c.SelfAddr, c.PeerAddr = h.addr, h.peer.addr
 		d := h.decide(c, s)
@@ -397,13 +405,13 @@ func (h *simHost) act(k *simHook, a Action) {
 	case BlockMe, BlockPeer:
 		if redis {
 			on.paused = true
-			k.blocked[btoi(on != h)] = true
+			k.blocked[btoi(on != h)] = on.rank
 		}
 	case UnblockMe, UnblockPeer:
 		if redis {
 			on.paused = false
 		}
-		k.blocked[btoi(on != h)] = false
+		k.blocked[btoi(on != h)] = 0
 	case RankMe, RankPeer:
 		if redis {
 			on.rank = a.Rank
@@ -411,6 +419,7 @@ func (h *simHost) act(k *simHook, a Action) {
 	case FenceMe, FencePeer:
 		if redis {
 			on.primary, on.follows, on.paused, on.broke = false, "", false, -1
+			k.blocked[btoi(on != h)] = 0
 			if a.Rank != 0 {
 				on.rank = a.Rank
 			}
@@ -436,7 +445,8 @@ func (h *simHost) act(k *simHook, a Action) {
 		}
 	case KeepRank:
 		switch {
-		case !redis:
+		case !redis || !h.look().is(k.seen): // what comes after it is not done either
+			k.queue, k.again = nil, true
 		case h.kept != a.Rank:
 			h.kept = a.Rank
 			if h.primary {
@@ -483,13 +493,13 @@ func (h *simHost) promoting(k *simHook) {
 	case h.primary:
 		// Both led the same epoch, in a partition: one of them goes on, in the next.
 	case !p.alive || h.cut:
-		// Nobody goes back in time: the newest epoch that there was goes on, and of
-		// its writes only those are missing that came last.
-		if k.peerKept.Epoch() > h.rank.Epoch() && h.led[k.peerKept.Epoch()] == p.name {
-			h.fail("%s is promoted after epoch %d; %s led epoch %d", h.name, h.rank.Epoch(), p.name, k.peerKept.Epoch())
-		}
 		if h.streams {
 			h.heard = h.now
+		}
+		// Nobody goes back in time: the newest epoch that there was goes on, and of
+		// its writes only those are missing that came last.
+		if k.peerKept.Epoch() > h.rank.Epoch() && h.led[k.peerKept.Epoch()] == p.name && h.heard < h.since[k.peerKept.Epoch()] {
+			h.fail("%s is promoted after epoch %d; %s led epoch %d", h.name, h.rank.Epoch(), p.name, k.peerKept.Epoch())
 		}
 		for _, n := range p.disk {
 			if at := h.acked[n]; !slices.Contains(h.data, n) && at > h.heard+config.StaleAfter && at < k.looked && p.kept.class() >= restarted {
@@ -499,12 +509,20 @@ func (h *simHost) promoting(k *simHook) {
 	case h.parted, k.peerCut, p.starts != k.peerStarts, p.rank.Epoch() < h.rank.Epoch():
 	case p.rank < h.rank && p.rank.class() <= restarted:
 		// The primary died: what h had not received, or its own disk, is lost to the
-		// pair.
+		// pair. But h has had all that was there when it began to follow.
+		if epoch := p.kept.Epoch(); h.led[epoch] == p.name && h.heard < h.since[epoch] && !h.streams {
+			h.missesNone(p)
+		}
 	default:
-		for _, n := range p.data {
-			if !slices.Contains(h.data, n) {
-				h.fail("%s is promoted without write %d, which %s has, alive and in reach", h.name, n, p.name)
-			}
+		h.missesNone(p)
+	}
+}
+
+// missesNone fails if h, which is about to be promoted, lacks a write that p has.
+func (h *simHost) missesNone(p *simHost) {
+	for _, n := range p.data {
+		if !slices.Contains(h.data, n) {
+			h.fail("%s is promoted without write %d, which %s has, alive and in reach", h.name, n, p.name)
 		}
 	}
 }
@@ -513,6 +531,9 @@ func (h *simHost) promoting(k *simHook) {
 func (h *simHost) leads(epoch int) {
 	if other := h.led[epoch]; other != "" && other != h.name && !h.parted {
 		h.fail("%s leads epoch %d, which %s led", h.name, epoch, other)
+	}
+	if h.led[epoch] == "" {
+		h.since[epoch] = h.now
 	}
 	h.led[epoch] = h.name
 }
