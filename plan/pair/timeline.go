@@ -109,7 +109,7 @@ func (p *Pair) happenings(ctx context.Context, lines int, follow bool, tell func
 				Name: "read what has happened",
 				Argv: []string{"sh", "-c", timelineScript, "timeline", strconv.Itoa(lines), follows,
 					p.layout.StateLog(), p.layout.RedisUnit(), p.layout.KeepalivedUnit()},
-				Stdin:  input,
+				Stdin: input,
 				Stdout: remote.NewLines(func(line string) {
 					if h, ok := parseHappening(name, line); ok {
 						tell(h)
