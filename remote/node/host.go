@@ -106,16 +106,15 @@ func (h *host) marks() Marks {
 // the kernel could not be given up.
 const lockEvery = 2 * time.Millisecond
 
-// lock waits until no other hook is at work. It lasts as long as this process.
-func (h *host) lock(ctx context.Context) error {
+// lock waits until no other hook is at work, for so long at most. It lasts as long
+// as this process.
+func (h *host) lock(wait time.Duration) error {
 	if err := os.MkdirAll(h.Run, 0o755); err != nil {
 		return err
 	}
-	for !h.tryLock() {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("another hook is at work: %w", context.Cause(ctx))
-		case <-time.After(lockEvery):
+	for end := time.Now().Add(wait); !h.tryLock(); time.Sleep(lockEvery) {
+		if time.Now().After(end) {
+			return fmt.Errorf("another hook has been at work for %v", wait)
 		}
 	}
 	return nil

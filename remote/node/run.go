@@ -67,7 +67,11 @@ func Run(ctx context.Context, s *Settings, args []string, out io.Writer) error {
 				return err
 			}
 		}
-		return k.locked(ctx, lockTimeout, sync)
+		if err := h.lock(lockTimeout); err != nil {
+			h.log(warning, err.Error())
+			return err
+		}
+		return k.work(ctx, sync)
 	case "stop":
 		// keepalived kills this hook after one second, from 2.0 on: only what takes
 		// no waiting is done here. release came before, after-stop comes next.
@@ -135,25 +139,12 @@ func startedAt() uint64 {
 	return ticks
 }
 
-// locked works, once no other hook does.
-func (h *hook) locked(ctx context.Context, wait, limit time.Duration) error {
-	waiting, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("for %v", wait))
-	defer cancel()
-	if err := h.lock(waiting); err != nil {
-		h.log(warning, err.Error())
-		return err
-	}
-	return h.work(ctx, limit)
-}
-
 // releaseLockTimeout is short: keepalived is stopped all the same.
 const releaseLockTimeout = 5 * time.Second
 
 // release hands over while the VIP, and with it the clients, are still here.
 func (h *hook) release(ctx context.Context) error {
-	waiting, cancel := context.WithTimeoutCause(ctx, releaseLockTimeout, fmt.Errorf("for %v", releaseLockTimeout))
-	defer cancel()
-	if err := h.lock(waiting); err != nil {
+	if err := h.lock(releaseLockTimeout); err != nil {
 		h.log(warning, err.Error()+": going on without the lock")
 	}
 	for end := time.Now().Add(time.Duration(h.SyncTimeout)); h.me.look(ctx).Health == Busy && time.Now().Before(end); {
@@ -172,9 +163,7 @@ func (h *hook) afterStop(ctx context.Context) error {
 	if err := h.vrrp("stop"); err != nil {
 		return err
 	}
-	waiting, cancel := context.WithTimeoutCause(ctx, lockTimeout, fmt.Errorf("for %v", lockTimeout))
-	defer cancel()
-	if err := h.lock(waiting); err != nil {
+	if err := h.lock(lockTimeout); err != nil {
 		h.log(warning, err.Error())
 		return err
 	}
@@ -210,9 +199,7 @@ func (h *host) redisDown(ctx context.Context) error {
 
 // force is the operator's decision on a host that holds.
 func (h *hook) force(ctx context.Context) error {
-	waiting, cancel := context.WithTimeoutCause(ctx, lockTimeout, fmt.Errorf("for %v", lockTimeout))
-	defer cancel()
-	if err := h.lock(waiting); err != nil {
+	if err := h.lock(lockTimeout); err != nil {
 		return err
 	}
 	if err := h.setMark(markForce, ""); err != nil {
