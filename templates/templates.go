@@ -176,7 +176,7 @@ func (l Layout) RedisAuth() string { return path.Join(l.RedisPrefix, "conf/auth"
 // RedisData is where Redis keeps its data, and hapair the rank of that data.
 func (l Layout) RedisData() string { return l.RedisPrefix }
 
-// RankFile holds the rank of the data beside it. See docs on the rank in
+// RankFile holds the rank of the data beside it. See docs/failover.md and
 // hooks/pair.sh.
 func (l Layout) RankFile() string { return path.Join(l.RedisData(), "hapair-rank") }
 

@@ -17,7 +17,6 @@ type hook struct {
 	leaving  bool      // keepalived is about to stop
 	began    time.Time // its time counts from here
 	limit    time.Duration
-	last     string // what was decided last
 }
 
 // errHeld ends a hook that has found that it can only hold.
@@ -96,7 +95,6 @@ func (h *hook) work(ctx context.Context, limit time.Duration) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
-		h.last = d.Why
 		time.Sleep(nap)
 		nap = min(2*nap, longestNap)
 	}
